@@ -1,0 +1,85 @@
+"""The streaming form of whatever separates one window at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.separation.gate import GatedStream
+from plugin_bridge.separation.separator import Audio, Separator, Stems, Stream
+from plugin_bridge.separation.stream import run_through
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """A separator run on overlapping windows of `window` frames, every `hop`, cross-faded linearly.
+
+    Each frame is final when the last window that holds it has been separated, so the look-ahead is
+    `window - hop` and shows as the stream's `latency`. Memory is bounded by the window.
+
+    Raises `ValueError` unless `0 < hop < window`.
+    """
+
+    separator: Separator
+    window: int
+    hop: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop < self.window:
+            raise ValueError(f"hop must be between 0 and the window of {self.window} frames, got {self.hop}")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the stems."""
+        return self.separator.sources
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate in Hz."""
+        return self.separator.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """The number of channels."""
+        return self.separator.channels
+
+    def fade(self) -> NDArray[np.float32]:
+        """The weight of each frame of a window, `(window,)`; overlapping weights sum to one."""
+        rise = np.minimum(np.arange(self.window), self.window - self.hop) + 0.5
+        shape = np.minimum(rise, rise[::-1])
+        # Windows meet every frame at all offsets of one remainder modulo the hop: normalise by those.
+        total = np.zeros(self.hop)
+        np.add.at(total, np.arange(self.window) % self.hop, shape)
+        return (shape / total[np.arange(self.window) % self.hop]).astype(np.float32)
+
+    def stream(self) -> Stream:
+        """A fresh, independent stream."""
+        return GatedStream(_WindowStream(self))
+
+    def separate(self, mix: Audio) -> Stems:
+        """Separate a whole signal. Shape: `(channels, frames)` to `(sources, channels, frames)`."""
+        return run_through(self.stream(), mix, self.channels, len(self.sources))
+
+
+class _WindowStream:
+    def __init__(self, windowed: Windowed) -> None:
+        self.sources, self.channels = windowed.sources, windowed.channels
+        self.hop, self.latency = windowed.hop, windowed.window - windowed.hop
+        self.tail = self.latency
+        self._separator, self._fade = windowed.separator, windowed.fade()
+        self._past = np.zeros((self.channels, windowed.window), np.float32)
+        self._overlap = np.zeros((len(self.sources), self.channels, windowed.window), np.float32)
+
+    def process(self, block: Audio) -> Stems:
+        hop = self.hop
+        self._past[:, :-hop] = self._past[:, hop:]
+        self._past[:, -hop:] = block
+        self._overlap += self._separator.separate(self._past) * self._fade
+        stems = self._overlap[..., :hop].copy()
+        self._overlap[..., :-hop] = self._overlap[..., hop:]
+        self._overlap[..., -hop:] = 0
+        return stems
+
+    def reset(self) -> None:
+        self._past.fill(0)
+        self._overlap.fill(0)
