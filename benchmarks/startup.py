@@ -55,7 +55,7 @@ def run() -> Table:
         title="Start of a process",
         columns=("process", "warm", "first run, nothing compiled"),
         rows=tuple((label, f"{w / nothing:.1f}", f"{c / nothing:.1f}") for label, (w, c) in measured.items()),
-        note=f"Ratios to a Python that does nothing ({1000 * nothing:.0f} ms): medians of {REPEATS} processes, "
-        f"{COLD_REPEATS} where nothing is compiled; files in the system's cache. "
+        note=f"Ratios to a Python that does nothing ({1000 * nothing:.0f} ms): medians of {REPEATS} "
+        f"processes, {COLD_REPEATS} where nothing is compiled; files in the system's cache. "
         f"{machine('torch', 'pedalboard')}",
     )
