@@ -1,0 +1,78 @@
+"""From what was named on the command line to the songs to render."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from plugin_bridge.render.manifest import rendered_files
+from plugin_bridge.render.naming import display, distinct, song_name
+from plugin_bridge.render.plan import Song
+
+SOUND_ENDINGS = frozenset(
+    {".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc"}
+    | {".flac", ".ogg", ".oga", ".opus", ".mp3", ".caf", ".au", ".snd"}
+)
+"""What counts as a sound file inside a folder; a file named by itself may have any ending."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A song to render, or the one sentence that says why there is none."""
+
+    path: Path
+    song: Song | None = None
+    error: str | None = None
+
+
+def find_songs(inputs: Iterable[Path], output: Path) -> list[Found]:
+    """Every song once, in the order named; folders are searched through, without the stems rendered earlier.
+
+    Files of one name get apart by a number, in that order.
+    """
+    found = list(_once(place for path in inputs for place in _places(path)))
+    files = [place for place in found if place.error is None]
+    paths = [place.path for place in files]
+    names = dict(zip(paths, distinct([song_name(path) for path in paths]), strict=True))
+    return [
+        Found(place.path, error=place.error)
+        if place.error is not None
+        else Found(place.path, Song(place.path, names[place.path], output, place.folder))
+        for place in found
+    ]
+
+
+@dataclass(frozen=True)
+class _Place:
+    path: Path
+    folder: str = ""
+    error: str | None = None
+
+
+def _places(path: Path) -> Iterator[_Place]:
+    if not path.is_dir():
+        yield _Place(path)
+        return
+    ours = rendered_files(path)
+    sounds = [file for file in _files(path) if file.suffix.lower() in SOUND_ENDINGS]
+    songs = [file for file in sounds if file.resolve() not in ours]
+    if not songs:
+        kind = "stems of earlier renders only" if sounds else "none"
+        yield _Place(path, error=f"{display(path)} must hold sound files, got {kind}; name another")
+    for file in songs:
+        yield _Place(file, file.parent.relative_to(path).as_posix().removeprefix("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files below a folder, hidden ones left out, in one order on every system."""
+    below = (path for path in folder.rglob("*") if path.is_file())
+    visible = (path for path in below if not any(p.startswith(".") for p in path.relative_to(folder).parts))
+    return sorted(visible, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _once(places: Iterable[_Place]) -> Iterator[_Place]:
+    seen: set[Path] = set()
+    for place in places:
+        real = place.path.resolve()
+        if real not in seen:
+            seen.add(real)
+            yield place

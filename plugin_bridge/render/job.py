@@ -1,0 +1,160 @@
+"""Many songs: what `plugin-bridge render` and `plugin_bridge.render(...)` do."""
+
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from plugin_bridge.errors import PluginBridgeError
+from plugin_bridge.render import desk, naming
+from plugin_bridge.render.blocks import Board
+from plugin_bridge.render.inputs import find_songs
+from plugin_bridge.render.observer import Observer, Silent
+from plugin_bridge.render.pipeline import render_song
+from plugin_bridge.render.plan import Policy, Song, Voicing
+from plugin_bridge.render.report import Report
+from plugin_bridge.render.settings import DEVICES, Device, Format, Settings, Subtype, one_of
+from plugin_bridge.render.staging import told_of
+from plugin_bridge.render.workers import Render, render_in_processes
+
+_Path = str | PathLike[str]
+
+
+def render(
+    inputs: _Path | Iterable[_Path],
+    output: _Path = "stems",
+    *,
+    model: str | None = None,
+    preset: str | None = None,
+    stems: Iterable[str] | None = None,
+    mix: bool = False,
+    format: Format = "wav",
+    subtype: Subtype | None = None,
+    sample_rate: int | Literal["source"] = "source",
+    name: str = naming.DEFAULT_TEMPLATE,
+    channels: Iterable[int] = (),
+    resume: bool = False,
+    force: bool = False,
+    jobs: int = 1,
+    device: Device = "auto",
+    observer: Observer | None = None,
+) -> list[Report]:
+    """Separate sound files and folders of them into one file per stem, and report on each song.
+
+    Every stem has the source's rate and exactly its length, unless `sample_rate` says otherwise. float32
+    WAV is never clipped or scaled; where PCM would clip, all stems get one common gain. `name` places the
+    files below `output` with the fields {song} {stem} {ext} {folder} {model} {preset} {rate} {bits};
+    `{folder}` is the song's folder below the folder given. `channels` picks one or two channels, counted
+    from 1. `stems` None writes all; `mix` adds their sum through the master as `mix`.
+
+    A file that cannot be rendered gives a report with `status` "failed" and one sentence in `error`; the
+    others go on. Nothing is overwritten unless `force` redoes everything or `resume` keeps what is right
+    and redoes the rest. `jobs` > 1 renders in spawned processes: call it under
+    `if __name__ == "__main__":` then.
+
+    Raises `ValueError` for settings that cannot be, `ModelError`, `PresetError` and `DeviceError` for
+    names that are unknown or do not fit, `AudioFileError` when `output` cannot be a folder.
+    """
+    settings = Settings(
+        stems=None if stems is None else tuple(stems),
+        mix=mix,
+        format=format,
+        subtype=subtype,
+        sample_rate=None if sample_rate == "source" else sample_rate,
+        name=name,
+        channels=tuple(channels),
+    )
+    one_of("device", device, DEVICES)
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    if isinstance(inputs, str | PathLike):
+        inputs = [inputs]
+    work = _Work(desk.Recipe(model, preset, device), settings, Policy(resume, force))
+    return work.render([Path(path) for path in inputs], Path(output), jobs, observer or Silent())
+
+
+@dataclass(frozen=True)
+class _Work:
+    """All that the songs of a job share; picklable, so that each process can prepare itself."""
+
+    recipe: desk.Recipe
+    settings: Settings
+    policy: Policy
+
+    def __call__(self) -> Render:
+        """Build the board, once for a process, and return what renders one song through it."""
+        return _Renderer(self, *desk.build(self.recipe))
+
+    def render(self, inputs: list[Path], output: Path, jobs: int, observer: Observer) -> list[Report]:
+        """Check everything that can be checked, then render; reports in the order of the inputs."""
+        board, voicing = desk.build(self.recipe)
+        self.settings.check_stems(board.sources)
+        with told_of(naming.display(output), "a folder that can be made", "choose another with --output"):
+            found = find_songs(inputs, output)
+            _check_folder(output)
+        songs = [place.song for place in found if place.song is not None]
+        if len(songs) > 1 and naming.needs_song(self.settings.name):
+            raise ValueError(
+                f"name must hold {{song}} for {len(songs)} songs, got '{self.settings.name}'; "
+                "they would overwrite each other"
+            )
+        renderer = _Renderer(self, board, voicing)
+        rendered = dict(zip(songs, self._all(songs, renderer, jobs, observer), strict=True))
+        reports = []
+        for place in found:
+            if place.song is None:
+                report = Report(source=naming.display(place.path), status="failed", error=place.error)
+                observer.end(place.path, report)
+            else:
+                report = rendered[place.song]
+            reports.append(report)
+        return reports
+
+    def _all(self, songs: list[Song], renderer: "_Renderer", jobs: int, observer: Observer) -> list[Report]:
+        if jobs > 1 and len(songs) > 1:
+            return render_in_processes(songs, self, jobs, observer)
+        reports = []
+        for song in songs:
+            reports.append(renderer(song, observer))
+            observer.end(song.path, reports[-1])
+        return reports
+
+
+@dataclass(frozen=True)
+class _Renderer:
+    """Renders one song after the other through one board."""
+
+    work: _Work
+    board: Board
+    voicing: Voicing
+
+    def __call__(self, song: Song, observer: Observer) -> Report:
+        try:
+            return render_song(
+                song,
+                self.board,
+                self.voicing,
+                self.work.settings,
+                self.work.policy,
+                begin=lambda frames, sample_rate: observer.begin(song.path, frames, sample_rate),
+                advance=lambda frames: observer.advance(song.path, frames),
+            )
+        except PluginBridgeError as error:
+            return Report(source=naming.display(song.path), status="failed", error=naming.display(str(error)))
+        except (RuntimeError, ValueError, MemoryError) as error:
+            # A fault of ours or of a model, not of the file: the other songs must not pay for it.
+            return Report(
+                source=naming.display(song.path),
+                status="failed",
+                error=f"{naming.display(song.path)} must be separable, got {type(error).__name__}: {error}",
+                details=traceback.format_exc(),
+            )
+
+
+def _check_folder(output: Path) -> None:
+    """Raise `OSError` when the output cannot be a folder; makes none yet."""
+    existing = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(20, "a file of that name is in the way")

@@ -1,0 +1,86 @@
+"""What made the stems in a folder: enough to know, later, whether they are still the right ones."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+import msgspec
+
+SCHEMA = "plugin-bridge/manifest/1"
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a render depends on; equal origins give equal files."""
+
+    source_sha256: str
+    model: str
+    model_sha256: str
+    preset: str | None
+    preset_sha256: str | None
+    settings: dict[str, object]
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file: its path from the manifest's folder, its size and its hash."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record beside a song's stems. `earlier` names files of former renders that still lie here."""
+
+    schema: str = SCHEMA
+    source: str
+    origin: Origin
+    outputs: list[Output]
+    earlier: list[str] = msgspec.field(default_factory=list)
+    version: str
+
+    def holds(self, origin: Origin, folder: Path) -> bool:
+        """Whether the files in `folder` are whole, unaltered and of this origin."""
+        return self.origin == origin and all(_is_unaltered(folder / its.path, its) for its in self.outputs)
+
+    def paths(self) -> list[str]:
+        """Every file that renders wrote here, former ones too."""
+        return [*(output.path for output in self.outputs), *self.earlier]
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """A manifest, or None where there is none that can be read: then its stems count as unknown files."""
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return manifest if manifest.schema == SCHEMA else None
+
+
+def record(path: Path, relative: PurePath) -> Output:
+    """The entry of a file that lies at `path` and will lie at `relative`."""
+    return Output(path=relative.as_posix(), bytes=path.stat().st_size, sha256=sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def rendered_files(folder: Path) -> set[Path]:
+    """All files below `folder` that its manifests name as ours, resolved."""
+    return {found.resolve() for found in _named_files(folder.rglob("*manifest.json"))}
+
+
+def _named_files(manifests: Iterable[Path]) -> Iterator[Path]:
+    for path in manifests:
+        manifest = read_manifest(path)
+        if manifest is not None:
+            yield from (path.parent / name for name in manifest.paths())
+
+
+def _is_unaltered(path: Path, output: Output) -> bool:
+    try:
+        return path.stat().st_size == output.bytes and sha256_of(path) == output.sha256
+    except OSError:
+        return False

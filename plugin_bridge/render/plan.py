@@ -1,0 +1,188 @@
+"""Where everything of a song goes, what it is made with, and what may be replaced there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from plugin_bridge import __version__
+from plugin_bridge.errors import AudioFileError
+from plugin_bridge.render import naming
+from plugin_bridge.render.blocks import Board
+from plugin_bridge.render.manifest import Manifest, Origin, Output, read_manifest, record
+from plugin_bridge.render.reader import SourceFile
+from plugin_bridge.render.report import Report, to_json
+from plugin_bridge.render.settings import Settings
+from plugin_bridge.render.staging import Staging
+
+MIX = "mix"
+"""The name under which the sum through the master is written."""
+
+
+@dataclass(frozen=True)
+class Song:
+    """One source file, and the name, unlike every other's, under which its stems go to `output`."""
+
+    path: Path
+    name: str
+    output: Path
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Voicing:
+    """What the board is made of, as reports and manifests state it."""
+
+    model: str
+    model_sha256: str
+    preset: str | None = None
+    preset_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What happens where files already lie: `resume` keeps what is right, `force` redoes everything."""
+
+    resume: bool = False
+    force: bool = False
+
+
+class Plan:
+    """Where everything of a song goes, and what it is made with."""
+
+    def __init__(
+        self, song: Song, board: Board, voicing: Voicing, settings: Settings, source: SourceFile
+    ) -> None:
+        self.song, self.voicing, self.settings = song, voicing, settings
+        self.stems = settings.written(board.sources)
+        self.names = (*self.stems, MIX) if settings.mix else self.stems
+        self.rows = [board.sources.index(name) for name in self.stems]
+        self.null_reason = _null_reason(board, self.stems)
+        self.channels = source.channels
+        self.sample_rate = settings.sample_rate or source.sample_rate
+        self.frames = source.frames
+        if self.sample_rate != source.sample_rate:
+            self.frames = round(source.frames * self.sample_rate / source.sample_rate)
+        fields = self._fields(MIX)
+        self._report = song.output / naming.sidecar_path(settings.name, fields, "report")
+        self._manifest = song.output / naming.sidecar_path(settings.name, fields, "manifest")
+        self.folder = self._manifest.parent
+        self.targets = {name: song.output / self._relative(name) for name in self.names}
+
+    def check(self) -> None:
+        """Raise `AudioFileError` when the format cannot hold this song."""
+        try:
+            self.settings.check_rate(self.sample_rate)
+        except ValueError as error:
+            raise AudioFileError(f"{naming.display(self.song.path)}: {error}") from error
+        if self.settings.format == "flac" and not self.frames:
+            raise AudioFileError(
+                f"{naming.display(self.song.path)} must have frames to be FLAC, got none; use --format wav"
+            )
+
+    def origin(self, source_sha256: str) -> Origin:
+        """All that the files depend on."""
+        return Origin(
+            source_sha256=source_sha256,
+            model=self.voicing.model,
+            model_sha256=self.voicing.model_sha256,
+            preset=self.voicing.preset,
+            preset_sha256=self.voicing.preset_sha256,
+            settings=self.settings.as_dict(),
+        )
+
+    def kept(self, origin: Origin, policy: Policy) -> Report | None:
+        """The report of files that are there and right already, if `resume` asks for it.
+
+        Raises `AudioFileError` for files that neither `resume` nor `force` allows to be replaced.
+        """
+        manifest = read_manifest(self._manifest)
+        if policy.force:
+            return None
+        if policy.resume and manifest is not None:
+            if manifest.holds(origin, self.folder):
+                return self._earlier_report()
+            own = Path(manifest.source) == self.song.path.absolute()
+            if not own and manifest.origin.source_sha256 != origin.source_sha256:
+                raise AudioFileError(
+                    f"{naming.display(self.folder)} must be free for {naming.display(self.song.path)}, "
+                    f"got the stems of {manifest.source}; "
+                    "choose another --output or --name, or replace them with --force"
+                )
+            return None
+        there = [path for path in self.targets.values() if path.exists()]
+        if there and not policy.resume:
+            raise AudioFileError(
+                f"{naming.display(there[0])} must not exist yet, got a file; "
+                "keep what is done with --resume, replace it with --force, or choose another --output"
+            )
+        return None
+
+    def write_sidecars(self, staging: Staging, report: Report, origin: Origin) -> None:
+        """The report, then the manifest: where it stands, everything it names stands already."""
+        before = read_manifest(self._manifest)
+        outputs = [self._record(staging, path) for path in self.targets.values()]
+        staging.write(self._report, to_json(report))
+        manifest = Manifest(
+            source=naming.display(self.song.path.absolute()),
+            origin=origin,
+            outputs=outputs,
+            earlier=self._still_here(before, outputs) if before else [],
+            version=__version__,
+        )
+        staging.write(self._manifest, to_json(manifest))
+
+    def history(self, stem: str) -> str:
+        """A stem's line of coding history (EBU R 98)."""
+        mode = "mono" if self.channels == 1 else "stereo"
+        encoding = self.settings.encoding
+        return (
+            f"A={'FLOAT' if encoding.is_float else 'PCM'},F={self.sample_rate},W={encoding.bits},M={mode},"
+            f"T=plugin-bridge {__version__};{self.voicing.model};{stem}"
+        )
+
+    def _earlier_report(self) -> Report:
+        try:
+            earlier = msgspec.json.decode(self._report.read_bytes(), type=Report)
+            return msgspec.structs.replace(earlier, status="skipped", source=naming.display(self.song.path))
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            # The stems are proven right by the manifest; only their description is gone.
+            return Report(
+                source=naming.display(self.song.path), status="skipped", folder=naming.display(self.folder)
+            )
+
+    def _still_here(self, before: Manifest, outputs: list[Output]) -> list[str]:
+        new = {output.path for output in outputs}
+        return sorted({path for path in before.paths() if path not in new and (self.folder / path).exists()})
+
+    def _record(self, staging: Staging, path: Path) -> Output:
+        return record(staging.temporary(path), PurePosixPath(self.beside(path)))
+
+    def beside(self, path: Path) -> str:
+        """A file's path from the folder of the report and the manifest."""
+        return path.relative_to(self.folder).as_posix()
+
+    def _relative(self, stem: str) -> PurePosixPath:
+        return naming.relative_path(self.settings.name, self._fields(stem))
+
+    def _fields(self, stem: str) -> Mapping[str, str]:
+        encoding = self.settings.encoding
+        return {
+            "song": self.song.name,
+            "stem": stem,
+            "ext": self.settings.format,
+            "folder": self.song.folder,
+            "model": self.voicing.model,
+            "preset": self.voicing.preset or "",
+            "rate": str(self.sample_rate),
+            "bits": f"{encoding.bits}{'f' if encoding.is_float else ''}",
+        }
+
+
+def _null_reason(board: Board, stems: tuple[str, ...]) -> str | None:
+    if not board.is_neutral:
+        return "the preset alters the sound"
+    if stems != board.sources:
+        return "not all stems were written"
+    return None
