@@ -5,7 +5,20 @@ load neither torch nor pedalboard.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plugin_bridge.board.board import Board as Board
+    from plugin_bridge.board.nodes import Isolate as Isolate
+    from plugin_bridge.board.nodes import Remove as Remove
+    from plugin_bridge.board.nodes import StemMix as StemMix
+    from plugin_bridge.board.preset import Preset as Preset
+    from plugin_bridge.board.stemboard import StemBoard as StemBoard
+    from plugin_bridge.board.strip import Strip as Strip
+    from plugin_bridge.render.job import render as render
+    from plugin_bridge.separation.catalogue import load
+
+    load_separator = load
 
 __version__ = "0.1.0.dev0"
 
