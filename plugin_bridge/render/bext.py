@@ -28,9 +28,10 @@ class Bext:
         """Read a chunk's payload, of version 0, 1 or 2; None when it is too short to be one."""
         if len(payload) < _FIXED.size:
             return None
-        *texts, time_reference = _FIXED.unpack_from(payload)[:6]
+        fields = _FIXED.unpack_from(payload)
+        description, originator, reference, date, time = (text.rstrip(b"\0") for text in fields[:5])
         history = payload[_FIXED.size :].rstrip(b"\0")
-        return cls(*(text.rstrip(b"\0") for text in texts), time_reference, history)
+        return cls(description, originator, reference, date, time, fields[5], history)
 
     def at_rate(self, sample_rate: int, source_rate: int) -> Self:
         """The same moment of the day, counted in frames of another rate."""

@@ -62,6 +62,7 @@ def separated(
     session: Session,
     rows: Sequence[int],
     *,
+    channels: int,
     mix: bool,
     advance: Callable[[int], None],
 ) -> Iterator[Block]:
@@ -69,7 +70,7 @@ def separated(
 
     `advance` is told of the frames read. Raises `RuntimeError` when the session gives too few or too many.
     """
-    waiting = _Waiting()
+    waiting = _Waiting(channels)
     for block in blocks:
         waiting.push(block)
         yield _beside(waiting, session.push(block), rows, mix)
@@ -88,7 +89,8 @@ def _beside(waiting: "_Waiting", out: Separated, rows: Sequence[int], mix: bool)
 class _Waiting:
     """Frames of the source that the session has not answered yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
+        self._nothing = np.zeros((channels, 0), np.float32)
         self._blocks: deque[Audio] = deque()
         self.frames = 0
 
@@ -101,14 +103,14 @@ class _Waiting:
             surplus = frames - self.frames
             raise RuntimeError(f"a session must give as many frames as it takes, got {surplus} too many")
         self.frames -= frames
-        parts = [self._blocks[0][:, :0]] if self._blocks else []
+        parts = [self._nothing]
         while frames:
             first = self._blocks.popleft()
             parts.append(first[:, :frames])
             if first.shape[-1] > frames:
                 self._blocks.appendleft(first[:, frames:])
             frames -= parts[-1].shape[-1]
-        return np.concatenate(parts, axis=-1) if parts else np.zeros((1, 0), np.float32)
+        return np.concatenate(parts, axis=-1)
 
 
 def resampled(blocks: Iterable[Block], source_rate: int, sample_rate: int, frames: int) -> Iterator[Block]:

@@ -47,7 +47,14 @@ class Take:
     def _separated(self, source: SourceFile, board: Board, advance: Advance) -> Iterator[Block]:
         plan = self._plan
         session = board.session(sample_rate=source.sample_rate, channels=source.channels)
-        blocks = separated(source.blocks(), session, plan.rows, mix=plan.settings.mix, advance=advance)
+        blocks = separated(
+            source.blocks(),
+            session,
+            plan.rows,
+            channels=source.channels,
+            mix=plan.settings.mix,
+            advance=advance,
+        )
         if plan.sample_rate == source.sample_rate:
             return blocks
         return resampled(blocks, source.sample_rate, plan.sample_rate, plan.frames)
