@@ -225,6 +225,29 @@ def test_reads_what_libsndfile_reads(tmp_path, ending, settings):
     np.testing.assert_allclose(stems_of(report).sum(0), source.T, atol=1e-6)
 
 
+def without_length(path, audio):
+    """An MP3 of variable rate whose first frame, which states the length, is cut off."""
+    soundfile.write(path, audio.T, 44100, bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"\xff\xfb", 4) :])
+
+
+def test_an_mp3_without_a_stated_length_is_read_to_its_end(tmp_path):
+    quiet_then_loud = noise(1, 441000) * (np.arange(441000) > 200000)
+    without_length(tmp_path / "a.mp3", quiet_then_loud.astype(np.float32))
+    report = render(tmp_path / "a.mp3", tmp_path / "out")
+    assert soundfile.info(tmp_path / "a.mp3").frames > 2 * 441000  # what libsndfile guesses
+    assert 441000 <= report.frames <= 441000 + 4 * 1152
+    assert np.abs(stems_of(report).sum(0)[:, 430000:440000]).max() > 0.1
+
+
+def test_an_mp3_whose_end_cannot_be_reached_is_refused(tmp_path):
+    loud_then_quiet = noise(1, 441000) * (np.arange(441000) < 100000)
+    without_length(tmp_path / "a.mp3", loud_then_quiet.astype(np.float32))
+    with pytest.raises(AudioFileError, match="must state its length"):
+        render(tmp_path / "a.mp3", tmp_path / "out")
+
+
 def make_broadcast_wav(path, rate=48000):
     bext = Bext(b"Scene 3", b"recorder", b"REF", b"2024-02-29", b"12:34:56", 48000 * 7200 + 5, b"")
     markers = (Marker(1, 1000, b"verse"), Marker(2, 30000, b"chorus"))

@@ -38,6 +38,19 @@ def cut(path: Path, found: object, promised: object, unit: str = "frames") -> Au
     )
 
 
+def states_mp3_length(path: Path) -> bool:
+    """Whether an MP3's first frame is a Xing or Info tag, which states the number of frames."""
+    with path.open("rb") as file:
+        start = file.read(10)
+        if start[:3] == b"ID3":  # its size has seven bits a byte
+            size = sum(byte << (7 * place) for place, byte in enumerate(reversed(start[6:10])))
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        first_frame = file.read(2048)
+    return b"Xing" in first_frame or b"Info" in first_frame
+
+
 def _check_form(form: Form) -> None:
     samples = form.find(b"data" if form.kind == b"WAVE" else b"SSND")
     if samples is None:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from plugin_bridge.errors import AudioFileError
-from plugin_bridge.render.promise import check_whole, cut
+from plugin_bridge.render.promise import check_whole, cut, states_mp3_length
 from plugin_bridge.separation.gate import finite
 from plugin_bridge.separation.separator import Audio
 
@@ -29,8 +29,9 @@ class SourceFile:
         self._file = _open(path)
         try:
             self._picked = self._pick(pick)
-            self._is_mp3 = self._file.format == "MPEG"
             check_whole(path)
+            self.frames = self._count()
+            """Frames of the file as its header promises; `blocks` gives exactly so many, or raises."""
         except BaseException:
             self._file.close()
             raise
@@ -46,11 +47,6 @@ class SourceFile:
     def channels(self) -> int:
         """Channels that each block has: 1 or 2."""
         return len(self._picked) or int(self._file.channels)
-
-    @property
-    def frames(self) -> int:
-        """Frames that the header promises; `blocks` gives exactly so many, or raises."""
-        return int(self._file.frames)
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -95,6 +91,20 @@ class SourceFile:
                 f"choose --channels from 1 to {available}"
             )
         return tuple(number - 1 for number in pick)
+
+    def _count(self) -> int:
+        """Frames of the file, counted where libsndfile guesses: in an MP3 that does not state it."""
+        promised = int(self._file.frames)
+        if not self._file.subtype.startswith("MPEG") or states_mp3_length(self.path):
+            return promised
+        with soundfile.SoundFile(self.path) as file:
+            # Not file.blocks(), which fills up to the guess.
+            found = sum(iter(lambda: len(file.read(2**16, dtype="float32")), 0))
+        if found == promised:  # libsndfile stops at its guess, whether or not there is more
+            raise AudioFileError(
+                f"{self.path} must state its length, got an MP3 without one; convert it to WAV first"
+            )
+        return found
 
     def _read(self, size: int, done: int) -> Any:
         try:
