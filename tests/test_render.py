@@ -236,7 +236,7 @@ def test_an_mp3_without_a_stated_length_is_read_to_its_end(tmp_path):
     quiet_then_loud = noise(1, 441000) * (np.arange(441000) > 200000)
     without_length(tmp_path / "a.mp3", quiet_then_loud.astype(np.float32))
     report = render(tmp_path / "a.mp3", tmp_path / "out")
-    assert soundfile.info(tmp_path / "a.mp3").frames > 2 * 441000  # what libsndfile guesses
+    assert soundfile.info(tmp_path / "a.mp3").frames > 500000  # what libsndfile guesses
     assert 441000 <= report.frames <= 441000 + 4 * 1152
     assert np.abs(stems_of(report).sum(0)[:, 430000:440000]).max() > 0.1
 
@@ -355,7 +355,17 @@ def alter(path):
     path.write_bytes(content)
 
 
-def test_resume_keeps_what_is_done_and_redoes_what_is_not(song, tmp_path):
+@pytest.mark.parametrize(
+    "settings", [{}, {"format": "flac"}, {"subtype": "pcm16", "mix": True}, {"sample_rate": 22050}]
+)
+def test_resume_keeps_what_is_done(song, tmp_path, settings):
+    done = render(song, tmp_path / "out", **settings)
+    kept = render(song, tmp_path / "out", Policy(resume=True), **settings)
+    assert kept.status == "skipped"
+    assert kept.stems == done.stems
+
+
+def test_resume_redoes_what_is_not_done(song, tmp_path):
     out, resume = tmp_path / "out", Policy(resume=True)
     assert render(song, out, resume).status == "rendered"
     assert render(song, out, resume).status == "skipped"

@@ -64,8 +64,10 @@ def _check_form(form: Form) -> None:
     if samples.size <= found or _is_open_ended(samples.size):
         return
     bytes_per_frame = _bytes_per_frame(form)
+    before = 0 if form.kind == b"WAVE" else 8  # SSND begins with an offset and a block size
     if bytes_per_frame:
-        raise cut(form.path, found // bytes_per_frame, samples.size // bytes_per_frame)
+        promised = (samples.size - before) // bytes_per_frame
+        raise cut(form.path, max(0, found - before) // bytes_per_frame, promised)
     raise cut(form.path, found, samples.size, "bytes")
 
 
@@ -112,13 +114,15 @@ def _check_w64(path: Path) -> None:
 
 
 def _check_ogg(path: Path) -> None:
-    """The last page of a whole Ogg stream has the end-of-stream flag (RFC 3533, 6)."""
+    """The last page of a whole Ogg stream has the end-of-stream flag and all its segments (RFC 3533, 6)."""
     with path.open("rb") as file:
         length = file.seek(0, os.SEEK_END)
         file.seek(max(0, length - _LARGEST_OGG_PAGE))
         tail = file.read()
-    at = tail.rfind(b"OggS")
-    if at < 0 or len(tail) < at + 6 or not tail[at + 5] & 4:
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    is_whole = len(page) >= 27 + len(segments) + sum(segments)
+    if not segments or not is_whole or not page[5] & 4:
         raise AudioFileError(
             f"{path} must be whole, got an Ogg stream without its last page; copy or export it again"
         )

@@ -1,5 +1,6 @@
 """A source file, read block by block: any format of libsndfile, any rate, one or two channels."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -97,7 +98,7 @@ class SourceFile:
         promised = int(self._file.frames)
         if not self._file.subtype.startswith("MPEG") or states_mp3_length(self.path):
             return promised
-        with soundfile.SoundFile(self.path) as file:
+        with _handle(self.path) as file:
             # Not file.blocks(), which fills up to the guess.
             found = sum(iter(lambda: len(file.read(2**16, dtype="float32")), 0))
         if found == promised:  # libsndfile stops at its guess, whether or not there is more
@@ -133,7 +134,7 @@ def _open(path: Path) -> Any:
             raise AudioFileError(f"{path} must be a sound file, got an empty file; copy or export it again")
         with path.open("rb"):
             pass  # libsndfile would only say "System error" of a file that may not be opened
-        return soundfile.SoundFile(path)
+        return _handle(path)
     except OSError as error:
         raise AudioFileError(f"{path} must be readable, got: {error.strerror}") from error
     except (soundfile.LibsndfileError, TypeError) as error:
@@ -143,6 +144,11 @@ def _open(path: Path) -> Any:
         raise AudioFileError(
             f"{path} must be a sound file (WAV, AIFF, FLAC, Ogg, MP3 ...), got: {reason}; export it as WAV"
         ) from error
+
+
+def _handle(path: Path) -> Any:
+    """libsndfile's file. Names go as bytes, because a Linux name need not be Unicode; Windows' is."""
+    return soundfile.SoundFile(str(path) if os.name == "nt" else os.fsencode(path))
 
 
 def _reason(error: Exception) -> str:

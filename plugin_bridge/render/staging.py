@@ -99,6 +99,14 @@ def told_of(
         raise AudioFileError(f"{what} must be {must}, got: {error.strerror or error}; {remedy}") from error
 
 
+def remove_leftovers(output: Path, process: int) -> None:
+    """Remove what a process that died left below `output`, and the folders that it made in vain."""
+    for path in list(output.rglob(f"{TEMPORARY_PREFIX}{_HOST}-{process}-*.part")):
+        with suppress(OSError):  # what cannot be removed is hidden, and no song's file
+            path.unlink(missing_ok=True)
+            path.parent.rmdir()
+
+
 def _sweep(folder: Path) -> None:
     """Remove what a killed process of this machine left here."""
     for path in folder.glob(f"{TEMPORARY_PREFIX}{_HOST}-*.part"):

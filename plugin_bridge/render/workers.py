@@ -16,9 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from plugin_bridge.render.naming import display
 from plugin_bridge.render.observer import Observer
 from plugin_bridge.render.plan import Song
 from plugin_bridge.render.report import Report
+from plugin_bridge.render.staging import remove_leftovers
 
 _SECONDS_TO_CLEAN_UP = 10.0
 
@@ -115,10 +117,12 @@ class _Crew:
         worker = self._workers.pop(connection)
         connection.close()
         worker.process.join()
+        remove_leftovers(worker.song.output, worker.process.pid or 0)
+        name = display(worker.song.path)
         report = Report(
-            source=str(worker.song.path),
+            source=name,
             status="failed",
-            error=f"{worker.song.path} must be rendered by a process that lives, got its end with exit code "
+            error=f"{name} must be rendered by a process that lives, got its end with exit code "
             f"{worker.process.exitcode}; if memory ran out, use fewer --jobs",
         )
         self.reports[worker.song] = report

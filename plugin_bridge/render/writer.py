@@ -52,6 +52,7 @@ class FlacWriter:
         """Finish the file. Raises `OSError` when the disk refuses."""
         self._flac.close()
         self._file.check()
+        self._file.flush()
 
 
 class _HonestFile:
@@ -74,6 +75,10 @@ class _HonestFile:
         """Raise what went wrong since the file was opened."""
         if self._error is not None:
             raise self._error
+
+    def flush(self) -> None:
+        """Hand everything to the system. Raises `OSError` when the disk refuses."""
+        self._file.flush()
 
     def read(self, size: int = -1) -> bytes:
         """Read from the file."""
