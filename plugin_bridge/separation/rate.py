@@ -17,6 +17,7 @@ from plugin_bridge.separation.gate import GatedStream, UngatedStream, check_mix,
 from plugin_bridge.separation.polyphase import Polyphase
 from plugin_bridge.separation.separator import Audio, Separator, Stems, Stream, StreamingSeparator
 from plugin_bridge.separation.stream import run_through
+from plugin_bridge.separation.windowed import WINDOW_SECONDS
 
 HOP_GRID = 64
 """A stream at another rate steps in multiples of this, so that hosts' blocks fit it well."""
@@ -43,6 +44,11 @@ class AtRate:
 
     separator: Separator
     sample_rate: int
+
+    @property
+    def window_seconds(self) -> float:
+        """How much the separator wants at once, see `windowed.in_windows`."""
+        return getattr(self.separator, "window_seconds", WINDOW_SECONDS)
 
     @property
     def sources(self) -> tuple[str, ...]:

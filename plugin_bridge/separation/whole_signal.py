@@ -1,6 +1,7 @@
 """Separators that need the whole signal at once."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from plugin_bridge.separation.consistency import close
 from plugin_bridge.separation.gate import check_mix, finite, sounding
 from plugin_bridge.separation.separator import Audio, Stems
+from plugin_bridge.separation.windowed import WINDOW_SECONDS
 
 
 class WholeSignalSeparator(ABC):
@@ -16,6 +18,7 @@ class WholeSignalSeparator(ABC):
     sources: tuple[str, ...]
     sample_rate: int
     channels: int
+    window_seconds: ClassVar[float] = WINDOW_SECONDS
 
     def separate(self, mix: Audio) -> Stems:
         """Separate a whole signal; digital silence at its ends stays silence and is not looked at.

@@ -9,6 +9,24 @@ from plugin_bridge.separation.gate import GatedStream
 from plugin_bridge.separation.separator import Audio, Separator, Stems, Stream
 from plugin_bridge.separation.stream import run_through
 
+WINDOW_SECONDS = 36.0
+"""How much a whole-signal separator is given at once when a signal is too long to hold."""
+
+FADE_SECONDS = 6.0
+"""How much two such windows overlap."""
+
+_HOP_GRID = 512
+
+
+def in_windows(separator: Separator) -> "Windowed":
+    """A whole-signal separator in bounded memory: windows of `WINDOW_SECONDS` that overlap by `FADE_SECONDS`.
+
+    A separator may state its own `window_seconds`.
+    """
+    seconds = getattr(separator, "window_seconds", WINDOW_SECONDS)
+    hop = round((seconds - FADE_SECONDS) * separator.sample_rate / _HOP_GRID) * _HOP_GRID
+    return Windowed(separator, hop + round(FADE_SECONDS * separator.sample_rate), hop)
+
 
 @dataclass(frozen=True)
 class Windowed:

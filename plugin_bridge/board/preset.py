@@ -1,0 +1,131 @@
+"""Presets: boards as files.
+
+A preset is a TOML file; ours and the user's have the same form (`folders.data_folders`).
+"""
+
+import os
+import tempfile
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import tomlkit
+
+from plugin_bridge.board.stemboard import StemBoard
+from plugin_bridge.board.strip import Strip
+from plugin_bridge.errors import PresetError
+from plugin_bridge.folders import data_folders
+from plugin_bridge.separation.catalogue import NAME
+
+SCHEMA = 1
+"""The version of the form that this program writes."""
+
+
+class StripSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
+    """A strip as a preset holds it."""
+
+    gain_db: float = 0.0
+    pan: float = 0.0
+    mute: bool = False
+    solo: bool = False
+    effects: list[dict[str, Any]] = []
+
+    def strip(self) -> Strip:
+        """The strip with effects of its own. Raises `PresetError` for values that it refuses."""
+        try:
+            return Strip.from_dict(msgspec.structs.asdict(self))
+        except (TypeError, ValueError) as error:
+            raise PresetError(f"a preset must hold values that a strip takes: {error}") from error
+
+
+class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
+    """The settings of a stem board: its model, its strips, its master."""
+
+    schema: int = SCHEMA
+    name: str
+    description: str = ""
+    model: str | None = None
+    strips: dict[str, StripSettings] = {}
+    master: StripSettings = StripSettings()
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Names of all presets, sorted."""
+        found = {path.stem for folder in data_folders("presets") for path in folder.glob("*.toml")}
+        return sorted(name for name in found if NAME.fullmatch(name))
+
+    @classmethod
+    def load(cls, name: str | os.PathLike[str]) -> Self:
+        """The preset of a name, or of a path that ends in `.toml`, every effect in it tried.
+
+        Raises `PresetError` for an unknown name, a file that is not TOML, an unknown key, or a value that a
+        strip or an effect refuses.
+        """
+        path = _path_of(name)
+        try:
+            values = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise PresetError(f"a preset must be a readable file, got {path}: {error.strerror}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise PresetError(f"a preset must be TOML, got {path}: {error}") from error
+        return cls._from_values(values, path)
+
+    @classmethod
+    def _from_values(cls, values: dict[str, Any], path: Path) -> Self:
+        version = values.get("schema", SCHEMA)
+        if isinstance(version, int) and version > SCHEMA:
+            raise PresetError(f"a preset must have schema {SCHEMA} or older, got {version} in {path}; update this program")
+        try:
+            preset = msgspec.convert({"name": path.stem, **values}, cls)
+        except msgspec.ValidationError as error:
+            raise PresetError(f"a preset must have the known form, got {path}: {error}") from error
+        for where, settings in {**preset.strips, "master": preset.master}.items():
+            try:
+                settings.strip()
+            except PresetError as error:
+                raise PresetError(f"{path}, {where}: {error}") from error
+        return preset
+
+    @classmethod
+    def of(cls, board: StemBoard, name: str, description: str = "") -> Self:
+        """The settings of a board. Raises `TypeError` for an effect that cannot be described."""
+        strips = {source: msgspec.convert(strip.to_dict(), StripSettings) for source, strip in board.strips.items()}
+        return cls(
+            name=name,
+            description=description,
+            model=board.model,
+            strips={source: settings for source, settings in strips.items() if settings != StripSettings()},
+            master=msgspec.convert(board.master.to_dict(), StripSettings),
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the preset as TOML, aside and then renamed. Raises `PresetError` where it cannot be written."""
+        path = Path(path)
+        values = {"schema": self.schema, **msgspec.to_builtins(self)}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".preset-", suffix=".tmp")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                    file.write(tomlkit.dumps(values))
+                os.replace(aside, path)
+            except BaseException:
+                os.unlink(aside)
+                raise
+        except OSError as error:
+            raise PresetError(f"a preset must be written to a writable folder, got {path}: {error.strerror}") from error
+
+
+def _path_of(name: str | os.PathLike[str]) -> Path:
+    if not isinstance(name, str) or name.endswith(".toml"):
+        return Path(name)
+    if NAME.fullmatch(name):
+        for folder in data_folders("presets"):
+            if (folder / f"{name}.toml").is_file():
+                return folder / f"{name}.toml"
+    known = Preset.names()
+    near = get_close_matches(name, known, n=1)
+    remedy = f"did you mean '{near[0]}'?" if near else f"known presets: {', '.join(known)}"
+    raise PresetError(f"a preset must be a known name or a .toml file, got '{name}'; {remedy}")

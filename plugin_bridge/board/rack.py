@@ -1,0 +1,78 @@
+"""All strips and the master at work on one stream of stems."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from plugin_bridge.board.grid import Delayed
+from plugin_bridge.board.strip import Strip, StripRun
+from plugin_bridge.separation.separator import Audio, Stems
+
+
+class Mixed(NamedTuple):
+    """Stems after their strips, `(sources, channels, frames)`, and their sum after the master, `(channels, frames)`."""
+
+    stems: Stems
+    mix: Audio
+
+
+class Rack:
+    """Strips side by side, all as late as the latest of them, summed into the master.
+
+    `latency` is the delay, in frames, of the stems and of the mix.
+    """
+
+    def __init__(self, strips: Sequence[Strip], master: Strip, sample_rate: float, channels: int, grid: int) -> None:
+        self._form = (sample_rate, channels, grid)
+        self._strips = [StripRun(strip, *self._form) for strip in strips]
+        self._master = StripRun(master, *self._form)
+        self._align()
+
+    def _align(self) -> None:
+        latest = max(run.lag for run in self._strips)
+        for run in self._strips:
+            run.align(latest)
+        self.latency = latest + self._master.lag
+        self._stem_delays = [Delayed(self._form[1], self._master.lag) for _ in self._strips]
+
+    def follow_edits(self) -> None:
+        """Rebuild the strips whose list of effects was edited.
+
+        Raises `RuntimeError` when the edit changes the latency, which is constant while a stream runs.
+        """
+        runs = [*self._strips, self._master]
+        if not any(run.outdated for run in runs):
+            return
+        before = self.latency
+        *self._strips, self._master = (StripRun(run.strip, *self._form) if run.outdated else run for run in runs)
+        self._align()
+        if self.latency != before:
+            raise RuntimeError(
+                f"latency must stay {before} frames while a stream runs, got {self.latency} with the edited effects; "
+                "call reset() or flush() before such an edit"
+            )
+
+    def reset(self) -> None:
+        """Forget everything that sounds."""
+        for part in (*self._strips, self._master, *self._stem_delays):
+            part.reset()
+
+    def process(self, stems: Stems) -> Mixed:
+        """Stems after their strips and their mix, `latency` frames late.
+
+        Shape: `(sources, channels, n * grid)`; the strips' output is written into `stems`.
+        """
+        soloed = any(run.strip.solo for run in self._strips)
+        mix = np.zeros(stems.shape[1:], np.float32)
+        for stem, run, delay in zip(stems, self._strips, self._stem_delays, strict=True):
+            out = run.process(stem, run.strip.solo or not soloed)
+            if out is None:
+                stem.fill(0)
+            else:
+                mix += out
+            late = delay.process(stem if out is None else out)
+            if late is not stem:
+                stem[...] = late
+        master = self._master.process(mix, audible=True)
+        return Mixed(stems, np.zeros_like(mix) if master is None else master)

@@ -1,0 +1,176 @@
+"""One stem's channel strip: effects, then level."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pedalboard import Plugin
+
+from plugin_bridge.board.effects import EffectList, effect_from_dict, effect_to_dict
+from plugin_bridge.board.grid import Delayed, GridEffects
+from plugin_bridge.board.parameters import GAIN_DB, PAN, RAMP_SECONDS, Ramp, amplitude, balance, switch
+from plugin_bridge.separation.separator import Audio
+
+
+class Strip:
+    """The settings of one stem: pedalboard effects, then gain, pan, mute and solo.
+
+    `gain_db` lies between minus infinity and 24 dB. `pan` lies between -1 (left) and 1 (right) and
+    fades the far side only. Moves of these while audio runs take 20 ms, in a straight line of amplitude.
+
+    Raises `TypeError` or `ValueError` for values outside these.
+    """
+
+    def __init__(
+        self,
+        effects: Iterable[Plugin] = (),
+        *,
+        gain_db: float = 0.0,
+        pan: float = 0.0,
+        mute: bool = False,
+        solo: bool = False,
+    ) -> None:
+        self.effects = effects
+        self.gain_db, self.pan, self.mute, self.solo = gain_db, pan, mute, solo
+
+    @property
+    def effects(self) -> EffectList:
+        """The pedalboard effects, in order; a list that can be edited."""
+        return self._effects
+
+    @effects.setter
+    def effects(self, effects: Iterable[Plugin]) -> None:
+        self._effects = EffectList(effects)
+
+    @property
+    def gain_db(self) -> float:
+        """Level after the effects, in dB."""
+        return self._gain_db
+
+    @gain_db.setter
+    def gain_db(self, value: float) -> None:
+        self._gain_db = GAIN_DB.check(value)
+
+    @property
+    def pan(self) -> float:
+        """Balance after the effects, -1 (left) to 1 (right)."""
+        return self._pan
+
+    @pan.setter
+    def pan(self, value: float) -> None:
+        self._pan = PAN.check(value)
+
+    @property
+    def mute(self) -> bool:
+        """Whether the stem is silent; its effects then rest."""
+        return self._mute
+
+    @mute.setter
+    def mute(self, value: bool) -> None:
+        self._mute = switch("mute", value)
+
+    @property
+    def solo(self) -> bool:
+        """Whether only this and other soloed stems sound."""
+        return self._solo
+
+    @solo.setter
+    def solo(self, value: bool) -> None:
+        self._solo = switch("solo", value)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether the strip changes nothing."""
+        return not self.effects and (self.gain_db, self.pan, self.mute, self.solo) == (0.0, 0.0, False, False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The strip as data. Raises `TypeError` for an effect that cannot be described."""
+        levels = {"gain_db": self.gain_db, "pan": self.pan, "mute": self.mute, "solo": self.solo}
+        return {**levels, "effects": [effect_to_dict(effect) for effect in self.effects]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Strip":
+        """The strip that the data describe. Raises `PresetError`, `TypeError` or `ValueError` as they deserve."""
+        rest = dict(values)
+        effects = [effect_from_dict(effect) for effect in rest.pop("effects", [])]
+        return cls(effects, **rest)
+
+    def __eq__(self, other: object) -> bool:
+        return self.to_dict() == other.to_dict() if isinstance(other, Strip) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # a strip is mutable
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.to_dict()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Strip.__init__(self, **{**state, "effects": [effect_from_dict(effect) for effect in state["effects"]]})
+
+    def __repr__(self) -> str:
+        names = [type(effect).__name__ for effect in self.effects]
+        moved = {"gain_db": self.gain_db, "pan": self.pan, "mute": self.mute, "solo": self.solo}
+        words = [f"[{', '.join(names)}]", *(f"{key}={value:g}" for key, value in moved.items() if value)]
+        return f"Strip({', '.join(words)})"
+
+
+class StripRun:
+    """A strip at work on one stream: its effects' state, the alignment, the ramp."""
+
+    def __init__(self, strip: Strip, sample_rate: float, channels: int, grid: int) -> None:
+        self.strip = strip
+        self._edits = strip.effects.edits
+        self._effects_list = strip.effects
+        self._channels = channels
+        self._effects = GridEffects(strip.effects, sample_rate, channels, grid)
+        self._align_delay = Delayed(channels, 0)
+        self._ramp = Ramp(channels, round(RAMP_SECONDS * sample_rate))
+        self._setting: tuple[float, float, bool] | None = None
+        self._asleep = False
+
+    @property
+    def lag(self) -> int:
+        """Frames by which the effects are late."""
+        return self._effects.lag
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the strip's list of effects was edited since."""
+        return self.strip.effects is not self._effects_list or self.strip.effects.edits != self._edits
+
+    def align(self, lag: int) -> None:
+        """Be late by `lag` frames in all."""
+        self._align_delay = Delayed(self._channels, lag - self.lag)
+
+    def reset(self) -> None:
+        """Forget everything that sounds; the level jumps to where it is set."""
+        self._effects.reset()
+        self._align_delay.reset()
+        self._setting = None
+        self._asleep = False
+
+    def process(self, stem: Audio, audible: bool) -> Audio | None:
+        """The stem after the strip, or None where it is muted. Shape: `(channels, n * grid)` to the same."""
+        self._aim(audible)
+        if self._ramp.silent:
+            self._asleep = True
+            return None
+        if self._asleep:
+            self._effects.reset()
+            self._align_delay.reset()
+            self._asleep = False
+        return self._ramp.apply(self._align_delay.process(self._effects.process(stem)))
+
+    def _aim(self, audible: bool) -> None:
+        setting = (self.strip.gain_db, self.strip.pan, audible and not self.strip.mute)
+        if setting == self._setting:
+            return
+        levels = self._levels(*setting)
+        if self._setting is None:
+            self._ramp.jump(levels)
+        else:
+            self._ramp.head_for(levels)
+        self._setting = setting
+
+    def _levels(self, gain_db: float, pan: float, audible: bool) -> NDArray[np.float32]:
+        return balance(pan, self._channels) * np.float32(amplitude(gain_db) if audible else 0.0)
