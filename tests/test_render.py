@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 from wavinfo import WavInfoReader
 
+import plugin_bridge
 from plugin_bridge.errors import AudioFileError
 from plugin_bridge.render.bext import Bext
 from plugin_bridge.render.encoding import FLOAT32
@@ -25,6 +27,12 @@ from plugin_bridge.render.plan import Policy, Song, Voicing
 from plugin_bridge.render.settings import Settings
 from plugin_bridge.render.wav import WavWriter
 from plugin_bridge.separation.separator import Audio, Stems
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Processes find the package, installed or not."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(plugin_bridge.__file__).parents[1]))
 
 
 class Separated(NamedTuple):
@@ -463,6 +471,7 @@ from pathlib import Path
 import sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from test_render import render
+import plugin_bridge
 from plugin_bridge.errors import AudioFileError
 try:
     render(Path({str(song)!r}), Path({str(tmp_path / "out")!r}), format={kind!r}, subtype={subtype!r})

@@ -66,29 +66,32 @@ class Ramp:
 
     def __init__(self, channels: int, frames: int) -> None:
         self._frames = max(1, frames)
-        self._now = np.ones(channels, np.float32)
-        self._target = self._now
-        self._left = 0
+        self.jump(np.ones(channels, np.float32))
 
     @property
     def silent(self) -> bool:
         """Whether the level is at rest at zero."""
-        return not self._left and not self._target.any()
+        return self._zero and not self._left
 
     def jump(self, target: NDArray[np.float32]) -> None:
         """Be at `target` at once, `(channels,)`."""
-        self._now, self._target, self._left = target, target, 0
+        self._aim(target, 0)
+        self._now = target
 
     def head_for(self, target: NDArray[np.float32]) -> None:
         """Start towards `target`, `(channels,)`, from wherever the level is."""
         if not np.array_equal(target, self._target):
-            self._target, self._left = target, self._frames
+            self._aim(target, self._frames)
+
+    def _aim(self, target: NDArray[np.float32], frames: int) -> None:
+        self._target, self._left = target, frames
+        self._zero, self._unity = not target.any(), bool((target == 1).all())
 
     def apply(self, audio: Audio) -> Audio:
         """The audio at these levels, as a new array or, at unity, itself. Shape: `(channels, frames)`."""
         if self._left:
             return self._moving(audio)
-        if (self._target == 1).all():
+        if self._unity:
             return audio
         return audio * self._target[:, None]
 

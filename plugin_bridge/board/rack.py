@@ -42,7 +42,7 @@ class Rack:
         Raises `RuntimeError` when the edit changes the latency, which is constant while a stream runs.
         """
         runs = [*self._strips, self._master]
-        if not any(run.outdated for run in runs):
+        if not any([run.outdated for run in runs]):
             return
         before = self.latency
         *self._strips, self._master = (StripRun(run.strip, *self._form) if run.outdated else run for run in runs)
@@ -58,21 +58,26 @@ class Rack:
         for part in (*self._strips, self._master, *self._stem_delays):
             part.reset()
 
-    def process(self, stems: Stems) -> Mixed:
-        """Stems after their strips and their mix, `latency` frames late.
+    def process(self, rows: Stems) -> None:
+        """Send stems through their strips and sum them into the master, `latency` frames late.
 
-        Shape: `(sources, channels, n * grid)`; the strips' output is written into `stems`.
+        Shape: `(sources + 1, channels, n * grid)`; the stems are replaced by the strips' output, and the
+        last row by the mix.
         """
-        soloed = any(run.strip.solo for run in self._strips)
-        mix = np.zeros(stems.shape[1:], np.float32)
-        for stem, run, delay in zip(stems, self._strips, self._stem_delays, strict=True):
-            out = run.process(stem, run.strip.solo or not soloed)
+        soloed = any([run.strip.solo for run in self._strips])
+        for row, run in zip(rows, self._strips, strict=False):
+            out = run.process(row, run.strip.solo or not soloed)
             if out is None:
-                stem.fill(0)
-            else:
-                mix += out
-            late = delay.process(stem if out is None else out)
-            if late is not stem:
-                stem[...] = late
+                row.fill(0)
+            elif out is not row:
+                row[...] = out
+        mix = rows[-1]
+        np.add.reduce(rows[:-1], axis=0, out=mix)
         master = self._master.process(mix, audible=True)
-        return Mixed(stems, np.zeros_like(mix) if master is None else master)
+        if master is None:
+            mix.fill(0)
+        elif master is not mix:
+            mix[...] = master
+        if self._master.lag:
+            for row, delay in zip(rows, self._stem_delays, strict=False):
+                row[...] = delay.process(row)

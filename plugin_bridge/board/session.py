@@ -32,12 +32,7 @@ class Session:
     def __init__(
         self, separator: Separator, strips: Sequence[Strip], master: Strip, sample_rate: float, channels: int
     ) -> None:
-        self._mono = channels == 1 and separator.channels == 2
-        if not self._mono and channels != separator.channels:
-            raise ValueError(
-                f"audio must have {' or '.join(str(n) for n in range(1, separator.channels + 1))} channels, got "
-                f"{channels}; choose or mix down two of them"
-            )
+        self._mono = check_channels(separator, channels)
         self.channels, self.sample_rate = channels, sample_rate
         hosted = at_rate(separator, sample_rate)
         self._hosted: StreamingSeparator | Windowed = (
@@ -87,57 +82,63 @@ class Session:
         self._clear()
 
     def _clear(self) -> None:
-        form = (len(self._hosted.sources), self._hosted.channels)
-        self._waiting = np.zeros((form[1], 0), np.float32)
-        self._ready = Mixed(np.zeros((*form, 0), np.float32), np.zeros((form[1], 0), np.float32))
+        channels, rows = self._hosted.channels, len(self._hosted.sources) + 1
+        self._waiting = np.zeros((channels, 0), np.float32)
+        self._ready = np.zeros((rows, channels, 0), np.float32)
         self._pushed = self._given = 0
         self._skip = self._late
 
     def _run(self, block: Audio) -> None:
         """Separate and mix every hop that this block completes."""
         waiting = np.concatenate((self._waiting, block), axis=1) if self._waiting.size else block
-        hop, hops = self._hop, waiting.shape[1] // self._hop
-        self._waiting = waiting[:, hops * hop :].copy()
-        if not hops:
+        hop = self._hop
+        frames = waiting.shape[1] // hop * hop
+        self._waiting = waiting[:, frames:].copy()
+        if not frames:
             return
-        stems = np.empty((len(self._hosted.sources), self._hosted.channels, hops * hop), np.float32)
-        for at in range(0, hops * hop, hop):
-            stems[..., at : at + hop] = self._stream.process(waiting[:, at : at + hop])
-        made = self._rack.process(stems)
-        drop = min(self._skip, hops * hop)
+        # The stems, and in the last row the mix.
+        rows = np.empty((self._ready.shape[0], self._hosted.channels, frames), np.float32)
+        for at in range(0, frames, hop):
+            rows[:-1, :, at : at + hop] = self._stream.process(waiting[:, at : at + hop])
+        self._rack.process(rows)
+        drop = min(self._skip, frames)
         self._skip -= drop
-        fresh = Mixed(made.stems[..., drop:], made.mix[:, drop:])
-        self._ready = _joined(self._ready, fresh) if self._ready.mix.size else fresh
+        fresh = rows[..., drop:]
+        self._ready = np.concatenate((self._ready, fresh), axis=2) if self._ready.size else fresh
 
     def _give(self, frames: int) -> Mixed:
-        stems, mix = self._ready
+        out, self._ready = self._ready[..., :frames], self._ready[..., frames:]
         self._given += frames
-        self._ready = Mixed(stems[..., frames:], mix[:, frames:])
-        out = Mixed(stems[..., :frames], mix[:, :frames])
         if self._mono:
-            return Mixed(out.stems.mean(axis=1, keepdims=True), out.mix.mean(axis=0, keepdims=True))
-        return out
-
-
-def _joined(first: Mixed, second: Mixed) -> Mixed:
-    return Mixed(
-        np.concatenate((first.stems, second.stems), axis=2), np.concatenate((first.mix, second.mix), axis=1)
-    )
+            out = out.mean(axis=1, keepdims=True)
+        return Mixed(out[:-1], out[-1])
 
 
 def whole_signal(separator: Separator, strips: Sequence[Strip], master: Strip, rate: float, audio: Audio) -> Mixed:
     """A whole signal through a separator that cannot stream, then through the strips.
 
-    Shape: `(channels, frames)`, mono as dual mono, to the same number of frames.
+    Shape: `(channels, frames)`, mono as dual mono, to the same number of frames. Raises as `Session`.
     """
-    mono = audio.shape[0] == 1 and separator.channels == 2
+    mono = check_channels(separator, len(audio))
     stereo, _ = finite(np.repeat(audio, 2, axis=0) if mono else audio)
     stems = at_rate(separator, rate).separate(stereo)
     rack = Rack(strips, master, rate, separator.channels, LARGEST_GRID)
     frames = audio.shape[1]
     room = -(-(frames + rack.latency) // LARGEST_GRID) * LARGEST_GRID
-    mixed = rack.process(np.pad(stems, ((0, 0), (0, 0), (0, room - frames))))
-    cut = slice(rack.latency, rack.latency + frames)
+    rows = np.zeros((len(stems) + 1, separator.channels, room), np.float32)
+    rows[:-1, :, :frames] = stems
+    rack.process(rows)
+    out = rows[..., rack.latency : rack.latency + frames]
     if mono:
-        return Mixed(mixed.stems[..., cut].mean(axis=1, keepdims=True), mixed.mix[:, cut].mean(axis=0, keepdims=True))
-    return Mixed(mixed.stems[..., cut], mixed.mix[:, cut])
+        out = out.mean(axis=1, keepdims=True)
+    return Mixed(out[:-1], out[-1])
+
+
+def check_channels(separator: Separator, channels: int) -> bool:
+    """Whether audio of so many channels must enter as dual mono. Raises `ValueError` for other misfits."""
+    if channels == 1 and separator.channels == 2:
+        return True
+    if channels != separator.channels:
+        takes = "mono or stereo" if separator.channels == 2 else f"{separator.channels}-channel"
+        raise ValueError(f"audio must be {takes}, got {channels} channels; choose or mix down what is to be separated")
+    return False

@@ -31,7 +31,7 @@ class Strip:
         mute: bool = False,
         solo: bool = False,
     ) -> None:
-        self.effects = effects
+        self._effects = EffectList(effects)
         self.gain_db, self.pan, self.mute, self.solo = gain_db, pan, mute, solo
 
     @property
@@ -41,7 +41,9 @@ class Strip:
 
     @effects.setter
     def effects(self, effects: Iterable[Plugin]) -> None:
+        edits = self._effects.edits
         self._effects = EffectList(effects)
+        self._effects.edits = edits + 1
 
     @property
     def gain_db(self) -> float:
@@ -120,7 +122,6 @@ class StripRun:
     def __init__(self, strip: Strip, sample_rate: float, channels: int, grid: int) -> None:
         self.strip = strip
         self._edits = strip.effects.edits
-        self._effects_list = strip.effects
         self._channels = channels
         self._effects = GridEffects(strip.effects, sample_rate, channels, grid)
         self._align_delay = Delayed(channels, 0)
@@ -136,7 +137,7 @@ class StripRun:
     @property
     def outdated(self) -> bool:
         """Whether the strip's list of effects was edited since."""
-        return self.strip.effects is not self._effects_list or self.strip.effects.edits != self._edits
+        return self.strip.effects.edits != self._edits
 
     def align(self, lag: int) -> None:
         """Be late by `lag` frames in all."""

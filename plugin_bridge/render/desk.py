@@ -1,8 +1,13 @@
 """The board that a render runs through, from the names of a model and a preset."""
 
+import hashlib
 from dataclasses import dataclass
 
-from plugin_bridge.render.blocks import Board
+import msgspec
+
+from plugin_bridge.board.preset import Preset
+from plugin_bridge.board.stemboard import StemBoard
+from plugin_bridge.errors import DeviceError
 from plugin_bridge.render.plan import Voicing
 from plugin_bridge.separation import catalogue
 
@@ -16,12 +21,19 @@ class Recipe:
     device: str = "auto"
 
 
-def build(recipe: Recipe) -> tuple[Board, Voicing]:
+def build(recipe: Recipe) -> tuple[StemBoard, Voicing]:
     """The board, and what reports state of it.
 
     Raises `ModelError`, `PresetError` or `DeviceError` for what is unknown or does not fit together.
     """
-    from plugin_bridge.board.stemboard import StemBoard
-
-    name = recipe.model or catalogue.DEFAULT_MODEL
-    return StemBoard(name), Voicing(name, catalogue.model_hash(name))
+    preset = Preset.load(recipe.preset) if recipe.preset else None
+    model = recipe.model or (preset and preset.model) or catalogue.DEFAULT_MODEL
+    if recipe.device not in ("auto", "cpu"):
+        raise DeviceError(
+            f"device must be one that '{model}' runs on, got '{recipe.device}'; use cpu or auto"
+        )
+    sha256 = catalogue.model_hash(model)
+    if preset is None:
+        return StemBoard(model), Voicing(model, sha256)
+    content = hashlib.sha256(msgspec.json.encode(preset, order="sorted")).hexdigest()
+    return StemBoard.from_preset(preset, separator=model), Voicing(model, sha256, preset.name, content)

@@ -117,5 +117,8 @@ def median_of_similar(magnitudes: Magnitudes, similar: list[NDArray[np.intp]]) -
     frames = np.ascontiguousarray(magnitudes.reshape(channels * bins, times).T)
     repeating = np.empty_like(frames)
     for time, indices in enumerate(similar):
-        repeating[time] = np.median(frames[indices], axis=0)
+        # Sorting along memory is several times faster than `np.median` across it.
+        ordered = np.sort(np.ascontiguousarray(frames[indices].T), axis=1)
+        low, high = (len(indices) - 1) // 2, len(indices) // 2
+        repeating[time] = (ordered[:, low] + ordered[:, high]) / 2
     return repeating.T.reshape(channels, bins, times)

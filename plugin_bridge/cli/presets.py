@@ -1,0 +1,55 @@
+"""Tell which presets there are, show one, or check a preset file."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `presets list`, `presets show` and `presets check`."""
+    actions = parser.add_subparsers(dest="action", metavar="list|show|check", required=True)
+    actions.add_parser("list", help="one line for each preset", allow_abbrev=False)
+    show = actions.add_parser("show", help="everything in one preset, as TOML", allow_abbrev=False)
+    show.add_argument("name", metavar="NAME", help="a preset's name or file")
+    check = actions.add_parser("check", help="build the board of a preset file", allow_abbrev=False)
+    check.add_argument("file", metavar="FILE", help="a .toml file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list, the preset, or that it is well."""
+    if arguments.action == "list":
+        _list()
+    elif arguments.action == "show":
+        _show(arguments.name)
+    else:
+        _check(arguments.file)
+    return 0
+
+
+def _list() -> None:
+    from plugin_bridge.board.preset import Preset
+
+    names = Preset.names()
+    width = max((len(name) for name in names), default=0)
+    for name in names:
+        preset = Preset.load(name)
+        print(f"{name:<{width}}  {preset.model or 'any model'}  {preset.description}")
+
+
+def _show(name: str) -> None:
+    import msgspec
+
+    from plugin_bridge.board.preset import Preset
+
+    print(msgspec.toml.encode(Preset.load(name)).decode(), end="")
+
+
+def _check(file: str) -> None:
+    from pathlib import Path
+
+    from plugin_bridge.board.preset import Preset
+    from plugin_bridge.board.stemboard import StemBoard
+
+    preset = Preset.load(Path(file))
+    board = StemBoard.from_preset(preset)
+    print(
+        f"{file} is well: '{preset.name}' moves {', '.join(preset.strips) or 'no strip'} of {', '.join(board.sources)}"
+    )

@@ -1,0 +1,95 @@
+"""Separate sound files into one file per stem."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `plugin-bridge render`."""
+    add = parser.add_argument
+    add("inputs", nargs="+", type=Path, metavar="INPUT", help="sound files and folders of them")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("stems"),
+        metavar="DIR",
+        help="where stems go (default: stems)",
+    )
+    add("--model", metavar="NAME", help="see plugin-bridge models list")
+    add("--preset", metavar="NAME", help="a preset's name or file; see plugin-bridge presets list")
+    add("--stems", type=_names, metavar="A,B", help="write only these stems")
+    add("--mix", action="store_true", help="write the sum of the stems through the master, too")
+    add("--format", default="wav", metavar="wav|flac", help="file format (default: wav)")
+    add("--subtype", metavar="float32|pcm24|pcm16", help="default: float32 in WAV, pcm24 in FLAC")
+    add("--sample-rate", type=_rate, default="source", metavar="source|HZ", help="rate of the stems")
+    add("--channels", type=_numbers, default=(), metavar="N[,M]", help="read only these channels, from 1")
+    add(
+        "--name",
+        default="{song}/{stem}.{ext}",
+        metavar="TEMPLATE",
+        help="names below DIR, from {song} {stem} {ext} {folder} {model} {preset} {rate} {bits} "
+        "(default: {song}/{stem}.{ext})",
+    )
+    add("--resume", action="store_true", help="keep what is done and right, redo the rest")
+    add("--force", action="store_true", help="replace what is there")
+    add("--jobs", type=_count, default=1, metavar="N", help="songs at a time (default: 1)")
+    add("--device", default="auto", metavar="auto|cpu|cuda|mps", help="what computes (default: auto)")
+    add("--json", action="store_true", help="print the reports as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Render everything; 1 if a song failed."""
+    from plugin_bridge.cli.progress import watch
+    from plugin_bridge.render.job import render
+    from plugin_bridge.render.report import to_json
+
+    with watch(sys.stderr) as observer:
+        reports = render(
+            arguments.inputs,
+            arguments.output,
+            model=arguments.model,
+            preset=arguments.preset,
+            stems=arguments.stems,
+            mix=arguments.mix,
+            format=arguments.format,
+            subtype=arguments.subtype,
+            sample_rate=arguments.sample_rate,
+            name=arguments.name,
+            channels=arguments.channels,
+            resume=arguments.resume,
+            force=arguments.force,
+            jobs=arguments.jobs,
+            device=arguments.device,
+            observer=observer,
+        )
+    if arguments.json:
+        sys.stdout.buffer.write(to_json(reports))
+    return 1 if any(report.status == "failed" for report in reports) else 0
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"must name stems such as vocals,drums, got '{text}'")
+    return names
+
+
+def _rate(text: str) -> int | str:
+    if text != "source" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be 'source' or a number of Hz, got '{text}'")
+    return text if text == "source" else int(text)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"must be one or two numbers such as 1,2, got '{text}'")
+    return tuple(int(part) for part in parts)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1, got '{text}'")
+    return int(text)
