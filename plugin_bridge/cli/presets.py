@@ -50,6 +50,5 @@ def _check(file: str) -> None:
 
     preset = Preset.load(Path(file))
     board = StemBoard.from_preset(preset)
-    print(
-        f"{file} is well: '{preset.name}' moves {', '.join(preset.strips) or 'no strip'} of {', '.join(board.sources)}"
-    )
+    moved = ", ".join(preset.strips) or "no strip"
+    print(f"{file} is well: '{preset.name}' moves {moved} of {', '.join(board.sources)}")

@@ -42,10 +42,17 @@ class Voicing:
 
 @dataclass(frozen=True)
 class Policy:
-    """What happens where files already lie: `resume` keeps what is right, `force` redoes everything."""
+    """What happens where files already lie: `resume` keeps what is right, `force` redoes everything.
+
+    Raises `ValueError` for both at once.
+    """
 
     resume: bool = False
     force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resume and self.force:
+            raise ValueError("only one of --resume and --force can be meant, got both; choose one")
 
 
 class Plan:
