@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plugin_bridge.board.board import Board as Board
+    from plugin_bridge.board.effects import load_plugin as load_plugin
     from plugin_bridge.board.nodes import Isolate as Isolate
     from plugin_bridge.board.nodes import Remove as Remove
     from plugin_bridge.board.nodes import StemMix as StemMix
@@ -30,6 +31,7 @@ _PUBLIC = {
     "StemBoard": "plugin_bridge.board.stemboard:StemBoard",
     "StemMix": "plugin_bridge.board.nodes:StemMix",
     "Strip": "plugin_bridge.board.strip:Strip",
+    "load_plugin": "plugin_bridge.board.effects:load_plugin",
     "load_separator": "plugin_bridge.separation.catalogue:load",
     # A room and a function in one: importing the room binds this name, so the room itself is callable.
     "render": "plugin_bridge.render",

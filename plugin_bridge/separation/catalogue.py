@@ -17,7 +17,8 @@ import msgspec
 
 from plugin_bridge.errors import ModelError
 from plugin_bridge.folders import data_folders
-from plugin_bridge.separation.separator import Separator
+from plugin_bridge.separation.device import check_device
+from plugin_bridge.separation.separator import Separator, StreamingSeparator
 
 _CLASSICAL = {
     "bands": "Bands",
@@ -85,19 +86,39 @@ def card(name: str) -> Card:
         raise ModelError(f"the card of model '{name}' must be valid, got: {error}; mend {path}") from error
 
 
-def load(name: str = DEFAULT_MODEL) -> Separator:
-    """The separator of a model. Raises `ModelError` for an unknown name or a broken folder."""
+def load(name: str = DEFAULT_MODEL, device: str = "auto") -> Separator:
+    """The separator of a model, on a compute device; methods without weights run on the CPU whatever it is.
+
+    Raises `ModelError` for an unknown name or a broken folder, `DeviceError` for a device that is not there.
+    """
+    check_device(device)
     its = card(name)
     try:
         separator = build(its.architecture, its.config)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the card of model '{name}' must describe a separator, got: {error}") from error
-    if tuple(its.sources) != separator.sources or its.sample_rate != separator.sample_rate:
-        raise ModelError(
-            f"the card of model '{name}' must state what its separator gives, got {its.sources} at "
-            f"{its.sample_rate} Hz for {list(separator.sources)} at {separator.sample_rate} Hz; mend the card"
-        )
+    _compare(name, its, separator)
     return separator
+
+
+def _compare(name: str, its: Card, separator: Separator) -> None:
+    """Raise `ModelError` where a card says other than what its separator does."""
+    truth: dict[str, Any] = {
+        "sources": list(separator.sources),
+        "sample_rate": separator.sample_rate,
+        "channels": separator.channels,
+        "streaming": isinstance(separator, StreamingSeparator),
+        "window_seconds": getattr(separator, "window_seconds", None),
+    }
+    if isinstance(separator, StreamingSeparator):
+        stream = separator.stream()
+        truth |= {"latency": stream.latency, "hop": stream.hop}
+    for key, value in truth.items():
+        if getattr(its, key) != value:
+            raise ModelError(
+                f"the card of model '{name}' must state its separator's {key}, got {getattr(its, key)} "
+                f"for {value}; mend the card"
+            )
 
 
 def build(architecture: str, config: dict[str, Any]) -> Separator:
@@ -109,7 +130,9 @@ def build(architecture: str, config: dict[str, Any]) -> Separator:
     unknown = sorted(set(config) - {field.name for field in fields(kind)})
     if unknown:
         known = ", ".join(field.name for field in fields(kind))
-        raise ValueError(f"config of {architecture} must use known keys, got '{unknown[0]}'; known keys: {known}")
+        raise ValueError(
+            f"config of {architecture} must use known keys, got '{unknown[0]}'; known keys: {known}"
+        )
     separator: Separator = kind(**config)
     return separator
 
@@ -120,7 +143,8 @@ def describe(separator: Separator) -> dict[str, Any]:
     Raises `TypeError` for a separator that the catalogue does not know.
     """
     for architecture in _CLASSICAL:
-        if type(separator) is _class(architecture):
+        kind = type(separator)
+        if (kind.__module__, kind.__name__) == (_module(architecture), _CLASSICAL[architecture]):
             return {"architecture": architecture, "config": _config(separator)}
     raise TypeError(
         f"separator must be one that the catalogue can build, got {type(separator).__name__}; "
@@ -129,9 +153,11 @@ def describe(separator: Separator) -> dict[str, Any]:
 
 
 def model_hash(name: str) -> str:
-    """The sha256 of all that makes the model sound as it does: its card's architecture, config and weights."""
+    """The sha256 of all that makes the model sound as it does: its architecture, config and weights."""
     its, digest = card(name), hashlib.sha256()
-    digest.update(msgspec.json.encode([its.architecture, its.config, its.sources, its.sample_rate], order="sorted"))
+    digest.update(
+        msgspec.json.encode([its.architecture, its.config, its.sources, its.sample_rate], order="sorted")
+    )
     for weights in sorted(model_folder(name).glob("*.safetensors")):
         with weights.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -142,8 +168,11 @@ def model_hash(name: str) -> str:
 def _class(architecture: str) -> Any:
     if architecture not in _CLASSICAL:
         raise ModelError(f"architecture must be one of {', '.join(_CLASSICAL)}, got '{architecture}'")
-    module = import_module(f"plugin_bridge.separation.classical.{architecture}")
-    return getattr(module, _CLASSICAL[architecture])
+    return getattr(import_module(_module(architecture)), _CLASSICAL[architecture])
+
+
+def _module(architecture: str) -> str:
+    return f"plugin_bridge.separation.classical.{architecture}"
 
 
 def _config(separator: Any) -> dict[str, Any]:

@@ -25,4 +25,5 @@ def share(estimates: NDArray[np.floating], mix: NDArray[np.floating]) -> NDArray
     Shape: `(sources, channels, frames)` and `(channels, frames)` to `(sources, channels, frames)`.
     """
     lack = mix - estimates.sum(axis=0, dtype=np.float64)
-    return (estimates + lack / len(estimates)).astype(np.float32)
+    stems: NDArray[np.float32] = (estimates + lack / len(estimates)).astype(np.float32)
+    return stems

@@ -41,7 +41,9 @@ def check_mix(mix: NDArray[np.floating], channels: int) -> None:
     """
     if not isinstance(mix, np.ndarray) or mix.dtype not in (np.float32, np.float64):
         got = getattr(mix, "dtype", type(mix).__name__)
-        raise TypeError(f"mix must be a float32 or float64 array, got {got}; convert it with astype('float32')")
+        raise TypeError(
+            f"mix must be a float32 or float64 array, got {got}; convert it with astype('float32')"
+        )
     if mix.ndim != 2 or mix.shape[0] != channels:
         raise ValueError(f"mix must have shape ({channels}, frames), got {mix.shape}; put channels first")
 
@@ -97,7 +99,9 @@ class GatedStream:
         Raises `ValueError` for a block of another shape.
         """
         if block.shape != (self.channels, self.hop):
-            raise ValueError(f"block must have shape ({self.channels}, {self.hop}), got {block.shape}; use Reblocked")
+            raise ValueError(
+                f"block must have shape ({self.channels}, {self.hop}), got {block.shape}; use Reblocked"
+            )
         block, silent = finite(block)
         if silent and self._quiet >= self.latency + self.tail:
             if not self._fresh:

@@ -48,11 +48,10 @@ class Polyphase:
         first = np.arange(self._made, due) * self.step.numerator
         base, phase = np.divmod(first, self.step.denominator)
         begin = base - (self.lead - 1) - self._start
+        made: Audio = np.zeros((self._channels, 0), np.float32)
         if due > self._made:
             frames = np.lib.stride_tricks.sliding_window_view(held, self._taps, axis=1)[:, begin]
             made = np.einsum("cit,it->ci", frames, self._table[phase])
-        else:
-            made = np.zeros((self._channels, 0), np.float32)
         keep = floor(due * self.step) - (self.lead - 1)
         drop = max(0, keep - self._start)
         self._held, self._start, self._made = held[:, drop:], self._start + drop, due
@@ -69,4 +68,5 @@ def _polyphase_table(step: Fraction, taps: int) -> NDArray[np.float32]:
     beta = 0.1102 * (_STOPBAND_DB - 8.7)  # Kaiser's formula
     inside = np.clip(1 - (distance / reach) ** 2, 0, None)
     table = np.sinc(distance * cutoff) * np.i0(beta * np.sqrt(inside)) * (inside > 0)
-    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+    unit_gain: NDArray[np.float32] = (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
+    return unit_gain

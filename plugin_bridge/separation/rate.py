@@ -35,7 +35,11 @@ def at_rate(separator: Separator, sample_rate: float) -> Separator:
     if sample_rate == separator.sample_rate:
         return separator
     rate = round(sample_rate)
-    return AtRateStreaming(separator, rate) if isinstance(separator, StreamingSeparator) else AtRate(separator, rate)
+    return (
+        AtRateStreaming(separator, rate)
+        if isinstance(separator, StreamingSeparator)
+        else AtRate(separator, rate)
+    )
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Stft:
     def synthesis(self) -> NDArray[np.float64]:
         """The synthesis window, `(window,)`: with `analysis` its overlapping products sum to one."""
         overlapped = (self.analysis**2).reshape(-1, self.hop).sum(axis=0)
-        return self.analysis / np.tile(overlapped, self.window // self.hop)
+        window: NDArray[np.float64] = self.analysis / np.tile(overlapped, self.window // self.hop)
+        return window
 
     def analyse(self, audio: NDArray[np.floating]) -> NDArray[np.complex128]:
         """Spectra of a whole signal. Shape: `(..., frames)` to `(..., bins, times)`."""
@@ -66,13 +67,16 @@ class Stft:
         return np.swapaxes(spectra, -1, -2)
 
     def synthesise(self, spectra: Spectrum, frames: int) -> NDArray[np.float64]:
-        """The signal of `frames` samples whose spectra come closest. Shape: `(..., bins, times)` to `(..., frames)`."""
+        """The signal of `frames` samples whose spectra come closest.
+
+        Shape: `(..., bins, times)` to `(..., frames)`.
+        """
         times = spectra.shape[-1]
         blocks = fft.irfft(np.swapaxes(spectra, -1, -2), self.window, axis=-1) * self.synthesis
         padded = np.zeros((*spectra.shape[:-2], times + self.window // self.hop - 1, self.hop))
         for part in range(self.window // self.hop):
             padded[..., part : part + times, :] += blocks[..., part * self.hop : (part + 1) * self.hop]
-        signal = padded.reshape(*padded.shape[:-2], -1)
+        signal: NDArray[np.float64] = padded.reshape(*padded.shape[:-2], -1)
         return signal[..., self.window - self.hop : self.window - self.hop + frames]
 
     def frequencies_hz(self, sample_rate: int) -> NDArray[np.float64]:

@@ -36,4 +36,7 @@ class WholeSignalSeparator(ABC):
 
     @abstractmethod
     def estimate(self, mix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Estimate all sources but the last. Shape: `(channels, frames)` to `(sources - 1, channels, frames)`."""
+        """Estimate all sources but the last.
+
+        Shape: `(channels, frames)` to `(sources - 1, channels, frames)`.
+        """

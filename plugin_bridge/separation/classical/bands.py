@@ -35,10 +35,13 @@ class Bands:
         edges = (0.0, *self.crossovers_hz, self.sample_rate / 2)
         if not 1 <= len(self.crossovers_hz) <= 3 or any(low >= high for low, high in pairwise(edges)):
             raise ValueError(
-                f"crossovers_hz must be one to three rising values below {edges[-1]:g} Hz, got {self.crossovers_hz}"
+                f"crossovers_hz must be one to three rising values below {edges[-1]:g} Hz, "
+                f"got {self.crossovers_hz}"
             )
         if self.taps < 3 or self.taps % 2 == 0:
-            raise ValueError(f"taps must be odd and at least 3, got {self.taps}; an odd number delays by whole frames")
+            raise ValueError(
+                f"taps must be odd and at least 3, got {self.taps}; an odd number delays by whole frames"
+            )
         if self.hop < 16:
             raise ValueError(f"hop must be at least 16 frames, got {self.hop}")
 
@@ -59,7 +62,9 @@ class Bands:
 
     def band_filters(self) -> NDArray[np.float64]:
         """Impulse responses of all bands but the last, `(sources - 1, taps)`."""
-        lows = [signal.firwin(self.taps, f, window="blackman", fs=self.sample_rate) for f in self.crossovers_hz]
+        lows = [
+            signal.firwin(self.taps, f, window="blackman", fs=self.sample_rate) for f in self.crossovers_hz
+        ]
         return np.diff(np.stack([np.zeros(self.taps), *lows]), axis=0)
 
 
@@ -79,7 +84,9 @@ class _BandStream:
         self._past[:, :-hop] = self._past[:, hop:]
         self._past[:, -hop:] = block
         stems = np.empty((len(self.sources), self.channels, hop), np.float32)
-        stems[:-1] = fft.irfft(fft.rfft(self._past, axis=-1) * self._response, self._size, axis=-1)[..., -hop:]
+        stems[:-1] = fft.irfft(fft.rfft(self._past, axis=-1) * self._response, self._size, axis=-1)[
+            ..., -hop:
+        ]
         start = self._size - hop - self.latency
         delayed = self._past[:, start : start + hop]
         np.subtract(delayed, stems[:-1].sum(axis=0), out=stems[-1])
