@@ -25,8 +25,8 @@ METHODS: dict[str, Separator] = {
     "repet": Repet(**GRID, shortest_period_seconds=0.1),
     "repet_sim": RepetSim(**GRID, distance_seconds=0.2),
     "repet_mfcc": RepetMfcc(**GRID, distance_seconds=0.2, mel_bands=24),
-    "nmf": Nmf(**GRID, components=6, iterations=20, band_high_hz=700.0),
-    "nmf by timbre": Nmf(**GRID, components=6, iterations=20, grouping="timbre"),
+    "nmf": Nmf(**GRID, components=6, sung_components=3, iterations=20),
+    "nmf by timbre": Nmf(**GRID, components=6, sung_components=3, iterations=20, grouping="timbre"),
     "spectral_subtraction": SpectralSubtraction(**GRID),
     "rpca": Rpca(**GRID, iterations=30),
 }

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugin_bridge.separation.classical.nmf import Nmf, divergence, factorise, nearer_to_first, update
+from plugin_bridge.separation.classical.nmf import (
+    Nmf,
+    divergence,
+    factorise,
+    nearer_to_first,
+    sparseness,
+    update,
+)
 
 RATE = 16000
 
 
 def small(**settings: object) -> Nmf:
-    return Nmf(sample_rate=RATE, channels=1, window=512, hop=128, components=8, **settings)  # type: ignore[arg-type]
+    return Nmf(sample_rate=RATE, channels=1, window=512, hop=128, components=8, sung_components=4, **settings)  # type: ignore[arg-type]
 
 
 def voice() -> NDArray[np.float64]:
@@ -81,14 +88,30 @@ def test_the_seed_alone_decides(seed: int) -> None:
     assert not np.array_equal(one, other)
 
 
-def test_components_sing_whose_energy_lies_in_the_band() -> None:
-    separator = small()
+def test_components_sing_that_lie_in_the_band_and_rest() -> None:
     frequencies_hz = np.arange(257) * RATE / 512
-    w = np.full((257, 3), 1e-6)
-    for column, hz in enumerate((100.0, 1000.0, 6000.0)):
+    w = np.full((257, 4), 1e-6)
+    for column, hz in enumerate((100.0, 1000.0, 6000.0, 1500.0)):
         w[np.abs(frequencies_hz - hz).argmin(), column] = 1
-    np.testing.assert_array_equal(separator.sings(w), [False, True, False])
-    assert small(grouping="timbre").sings(w)[1]
+    h = np.ones((4, 50))
+    h[1, ::2] = 0
+    settings = {"sample_rate": RATE, "window": 512, "hop": 128, "components": 4}
+    two, one = (Nmf(**settings, sung_components=count) for count in (2, 1))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(two.sings(w, h), [False, True, False, True])
+    np.testing.assert_array_equal(one.sings(w, h), [False, True, False, False])
+
+
+def test_components_of_one_timbre_sing_together() -> None:
+    frequencies_hz = np.arange(257) * RATE / 512
+    dark, bright = np.exp(-frequencies_hz / 200), np.exp(-((frequencies_hz - 2000) ** 2) / 1e6)
+    w = np.stack([dark, bright, dark**1.1, bright**1.1, bright**0.9], axis=1)
+    separator = Nmf(sample_rate=RATE, window=512, hop=128, components=5, sung_components=1, grouping="timbre")
+    np.testing.assert_array_equal(separator.sings(w, np.ones((5, 9))), [False, True, False, True, True])
+
+
+def test_sparseness_runs_from_all_alike_to_a_single_one() -> None:
+    h = np.array([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 5.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(sparseness(h), [0, 1, 2 - np.sqrt(2)], atol=1e-12)
 
 
 def test_two_clusters_are_found_from_one_point_in_each() -> None:
@@ -103,6 +126,7 @@ def test_two_clusters_are_found_from_one_point_in_each() -> None:
         ({"components": 1}, "components"),
         ({"iterations": 0}, "iterations"),
         ({"grouping": "guess"}, "grouping"),
+        ({"sung_components": 30}, "sung_components"),
         ({"band_high_hz": 100.0}, "band_high_hz"),
         ({"seed": -1}, "seed"),
     ],

@@ -2,7 +2,7 @@
 
 D. D. Lee, H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001: V is W H, with
 the multiplicative updates for the Kullback-Leibler divergence (theorem 2). The factorisation is blind:
-which components sing is a guess, made from how a component's energy is spread over the frequencies.
+which components sing is a guess, made from where in frequency and how often in time each one sounds.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _LOOK_EVERY = 10
 
 @dataclass(frozen=True)
 class Nmf(WholeSignalSeparator):
-    """Voice as the components whose energy lies where voices have theirs.
+    """Voice as the components that sound where voices do, and not all the time.
 
     The mean of the channels' magnitudes is factorised; one soft mask serves all channels.
-    `grouping="band"` takes the components with at least `band_share` of their energy between
-    `band_low_hz` and `band_high_hz`. `grouping="timbre"` parts the components' cepstra in two by
-    k-means (as M. Spiertz and V. Gnann, "Source-filter based clustering for monaural blind source
-    separation", DAFx 2009), begun from the components with the most and the least energy in the band.
+    `grouping="rank"` takes the `sung_components` most like a voice (`voice_likeness`).
+    `grouping="timbre"` parts the components' cepstra in two by k-means (as M. Spiertz and V. Gnann,
+    "Source-filter based clustering for monaural blind source separation", DAFx 2009), begun from the
+    components most and least like a voice.
 
     Raises `ValueError` for settings out of range.
     """
@@ -53,10 +53,10 @@ class Nmf(WholeSignalSeparator):
     tolerance: float = 1e-4
     """Relative decrease of the divergence in ten iterations below which they end."""
     seed: int = 0
-    grouping: Literal["band", "timbre"] = "band"
+    grouping: Literal["rank", "timbre"] = "rank"
+    sung_components: int = 15
     band_low_hz: float = 200.0
     band_high_hz: float = 4000.0
-    band_share: float = 0.85
     power: float = 1.0
     """Exponent of the soft mask: 1 is the model's own (its terms add up as magnitudes), 2 is Wiener's."""
 
@@ -68,10 +68,10 @@ class Nmf(WholeSignalSeparator):
         check_limits("seed", self.seed, 0)
         check_limits("band_low_hz", self.band_low_hz, 0, self.sample_rate / 2)
         check_limits("band_high_hz", self.band_high_hz, self.band_low_hz)
-        check_limits("band_share", self.band_share, 0, 1)
+        check_limits("sung_components", self.sung_components, 1, self.components - 1)
         check_limits("power", self.power, 0.1, 8)
-        if self.grouping not in ("band", "timbre"):
-            raise ValueError(f"grouping must be 'band' or 'timbre', got {self.grouping!r}")
+        if self.grouping not in ("rank", "timbre"):
+            raise ValueError(f"grouping must be 'rank' or 'timbre', got {self.grouping!r}")
         self._stft()
 
     def _stft(self) -> Stft:
@@ -84,21 +84,35 @@ class Nmf(WholeSignalSeparator):
         w, h = factorise(
             np.abs(spectra).mean(axis=0), self.components, self.iterations, self.tolerance, self.seed
         )
-        sings = self.sings(w)
+        sings = self.sings(w, h)
         spectra *= soft_mask(w[:, sings] @ h[sings], w[:, ~sings] @ h[~sings], self.power, undecided=0)
         return stft.synthesise(spectra, mix.shape[-1])[None]
 
-    def sings(self, w: Matrix) -> NDArray[np.bool_]:
-        """Which components are taken for the voice. Shape: `(bins, components)` to `(components,)`."""
+    def voice_likeness(self, w: Matrix, h: Matrix) -> NDArray[np.float64]:
+        """How much each component is like a voice, among the others.
+
+        Twice as much weighs the share of its energy in the band as its rests: what sounds all the time is
+        no voice.
+        Shape: `(bins, components)` and `(components, times)` to `(components,)`.
+        """
         frequencies_hz = self._stft().frequencies_hz(self.sample_rate)
         in_band = (frequencies_hz >= self.band_low_hz) & (frequencies_hz <= self.band_high_hz)
-        energy = w**2
-        share = energy[in_band].sum(axis=0) / energy.sum(axis=0)
-        if self.grouping == "band":
-            chosen: NDArray[np.bool_] = share >= self.band_share
+        share = (w[in_band] ** 2).sum(axis=0) / (w**2).sum(axis=0)
+        likeness: NDArray[np.float64] = standardised(share) + 0.5 * standardised(sparseness(h))
+        return likeness
+
+    def sings(self, w: Matrix, h: Matrix) -> NDArray[np.bool_]:
+        """Which components are taken for the voice.
+
+        Shape: `(bins, components)` and `(components, times)` to `(components,)`.
+        """
+        likeness = self.voice_likeness(w, h)
+        if self.grouping == "rank":
+            chosen = np.zeros(len(likeness), np.bool_)
+            chosen[np.argsort(-likeness, kind="stable")[: self.sung_components]] = True
             return chosen
-        cepstra = mfcc(energy, frequencies_hz, bands=40, coefficients=13)
-        return nearer_to_first(cepstra, int(share.argmax()), int(share.argmin()))
+        cepstra = mfcc(w**2, self._stft().frequencies_hz(self.sample_rate), bands=40, coefficients=13)
+        return nearer_to_first(cepstra, int(likeness.argmax()), int(likeness.argmin()))
 
 
 def factorise(
@@ -135,6 +149,24 @@ def update(v: Matrix, w: Matrix, h: Matrix) -> tuple[Matrix, Matrix]:
 def divergence(v: Matrix, w: Matrix, h: Matrix) -> float:
     """D(V || W H) = sum of V log(V / W H) - V + W H (Lee and Seung, eq. 3)."""
     return float(special.kl_div(v, w @ h).sum())
+
+
+def sparseness(h: Matrix) -> NDArray[np.float64]:
+    """How few of the times make up a row: 0 for all alike, 1 for a single one.
+
+    P. O. Hoyer, "Non-negative matrix factorization with sparseness constraints", 2004, section 3.1.
+    Shape: `(components, times)` to `(components,)`.
+    """
+    most = np.sqrt(h.shape[1])
+    ratio: NDArray[np.float64] = h.sum(axis=1) / np.sqrt((h**2).sum(axis=1))
+    return (most - ratio) / (most - 1)
+
+
+def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of mean 0 and deviation 1; all 0 where they do not differ. Shape: `(values,)` to the same."""
+    centred = values - values.mean()
+    deviation = float(centred.std())
+    return centred / deviation if deviation > 1e-9 else np.zeros_like(centred)
 
 
 def nearer_to_first(points: Matrix, first: int, second: int) -> NDArray[np.bool_]:
