@@ -3,7 +3,7 @@
 Everywhere else arrays are float32 `(channels, frames)`. Here pedalboard's own guesses are made: a
 one-dimensional array is mono; of two dimensions, the one that alone is as long as the last call had
 channels is the channels, else the smaller one; a square array has the layout of the call before it.
-A native, empty `Pedalboard` checks types and shapes, so that the errors are pedalboard's own.
+What is not plainly right is shown to a native, empty `Pedalboard`, so that the errors are its own.
 """
 
 import operator
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from pedalboard import Pedalboard
 
 from plugin_bridge.separation.separator import Audio
+
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Entered(NamedTuple):
@@ -55,7 +58,10 @@ class Door:
         """
         if operator.index(buffer_size) < 1:
             raise ValueError(f"buffer_size must be at least 1 frame, got {buffer_size}")
-        checked = self._native.process(input_array, sample_rate, 8192, False)
+        if self._is_plain(input_array, sample_rate):
+            checked: NDArray[np.float32] = np.ascontiguousarray(input_array, np.float32)
+        else:
+            checked = self._native.process(input_array, sample_rate, 8192, False)
         if not (isfinite(sample_rate) and sample_rate > 0):
             raise ValueError(f"sample_rate must be positive, got {sample_rate:g}; give it in Hz")
         self._channels_last = self._is_channels_last(checked.shape)
@@ -65,6 +71,15 @@ class Door:
         audio = np.ascontiguousarray(checked.T) if self._channels_last else checked
         self._channels = audio.shape[0]
         return Entered(audio, 2, self._channels_last)
+
+    def _is_plain(self, input_array: object, sample_rate: object) -> bool:
+        """Whether pedalboard would surely take the arguments."""
+        if not isinstance(input_array, np.ndarray) or not isinstance(sample_rate, float | int):
+            return False
+        if input_array.dtype not in _FLOATS or input_array.ndim not in (1, 2):
+            return False
+        square = input_array.ndim == 2 and input_array.shape[0] == input_array.shape[1]
+        return not square or self._channels is not None
 
     def _is_channels_last(self, shape: tuple[int, ...]) -> bool:
         if len(shape) == 1:
