@@ -65,6 +65,14 @@ def test_every_rate(tmp_path, rate):
     assert report.null_residual_dbfs <= -100
 
 
+@pytest.mark.parametrize("rate", [100, 2000000])
+def test_a_rate_that_no_model_takes(tmp_path, rate):
+    report = render(write(tmp_path / "a.wav", noise(500), rate), tmp_path)
+    assert_one_sentence(report, "a.wav", "sample_rate must be between")
+    assert report.details is None
+    assert nothing_but(tmp_path, "a.wav")
+
+
 def test_silence_stays_silence(tmp_path):
     report = render(write(tmp_path / "a.wav", np.zeros((RATE, 2))), tmp_path, subtype="pcm16")
     assert not summed(report).any()

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 import plugin_bridge
+from plugin_bridge.board.preset import Preset
 from plugin_bridge.cli.main import main
 from plugin_bridge.separation import catalogue
 
@@ -23,6 +24,14 @@ PROGRAM = [sys.executable, "-m", "plugin_bridge"]
 def importable(monkeypatch):
     """Processes find the package from any folder, installed or not."""
     monkeypatch.setenv("PYTHONPATH", str(Path(plugin_bridge.__file__).parents[1]))
+
+
+@pytest.fixture(autouse=True)
+def restored_signal():
+    """`main` decides what SIGTERM does, which must not outlast a test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def run(*arguments, **settings):
@@ -102,13 +111,10 @@ def test_version():
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
     try:
         code = main(arguments)
     except SystemExit as leaving:
         code = leaving.code
-    finally:
-        signal.signal(signal.SIGTERM, before)
     shown = capsys.readouterr()
     assert code == 2, shown.err
     assert_one_line(shown.err, *words)
@@ -133,6 +139,71 @@ def test_every_model_is_listed_and_shown():
         assert shown.returncode == 0
         assert catalogue.card(name).summary in shown.stdout
         assert catalogue.model_hash(name) in shown.stdout
+
+
+def test_every_preset_is_listed_shown_and_checked(tmp_path, capsys):
+    assert main(["presets", "list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == Preset.names()
+    for name in Preset.names():
+        assert main(["presets", "show", name]) == 0
+        (tmp_path / "again.toml").write_text(capsys.readouterr().out, "utf-8")
+        assert Preset.load(tmp_path / "again.toml") == Preset.load(name)
+        assert main(["presets", "check", str(tmp_path / "again.toml")]) == 0
+        assert "is well" in capsys.readouterr().out
+
+
+def test_a_preset_is_applied_and_named(tmp_path):
+    write(tmp_path / "song.wav")
+    preset = tmp_path / "louder.toml"
+    preset.write_text(
+        'name = "louder"\nmodel = "bands"\n[strips.low]\ngain_db = 6.0\n[strips.mid]\nmute = true\n'
+    )
+    ran = run("render", "song.wav", "--preset", "louder.toml", "--mix", "--json", cwd=tmp_path)
+    (report,) = json.loads(ran.stdout)
+    assert (report["model"], report["preset"]) == ("bands", "louder")
+    assert report["null_residual_dbfs"] is None
+    assert "preset" in report["null_reason"]
+    plain = plugin_bridge.render(tmp_path / "song.wav", tmp_path / "plain", model="bands")[0]
+    read = [soundfile.read(tmp_path / folder / "song/low.wav")[0] for folder in ("stems", "plain")]
+    np.testing.assert_allclose(read[0][2000:], 10 ** (6 / 20) * read[1][2000:], atol=1e-4)
+    assert report["stems"]["mid"]["peak_dbfs"] is None
+    assert plain.stems["mid"].peak_dbfs is not None
+    assert (
+        "kept: "
+        in run("render", "song.wav", "--preset", "louder.toml", "--mix", "--resume", cwd=tmp_path).stderr
+    )
+    preset.write_text(preset.read_text().replace("6.0", "5.0"))
+    assert (
+        "done: "
+        in run("render", "song.wav", "--preset", "louder.toml", "--mix", "--resume", cwd=tmp_path).stderr
+    )
+
+
+def test_a_preset_that_does_not_fit_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "song.wav")
+    (tmp_path / "bad.toml").write_text('name = "bad"\n[strips.trumpet]\nmute = true\n')
+    for command in (
+        ["render", "song.wav", "--model", "bands", "--preset", "bad.toml"],
+        ["presets", "show", "bad"],
+    ):
+        assert main(command) == 2
+        assert_one_line(capsys.readouterr().err, "bad")
+    (tmp_path / "broken.toml").write_text("name = [")
+    assert main(["presets", "check", "broken.toml"]) == 2
+    assert_one_line(capsys.readouterr().err, "broken.toml")
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_model_renders_what_nulls(tmp_path, name):
+    write(tmp_path / "song.wav", 66150, 44100)
+    (report,) = plugin_bridge.render(tmp_path / "song.wav", tmp_path / "out", model=name)
+    assert report.error is None
+    assert tuple(report.stems) == tuple(catalogue.card(name).sources)
+    assert report.frames == 66150
+    assert report.null_residual_dbfs <= -100
+    for stem in report.stems.values():
+        assert soundfile.info(tmp_path / "out/song" / stem.path).frames == 66150
 
 
 def test_a_reader_that_leaves_early_is_no_error():

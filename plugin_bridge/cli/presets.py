@@ -36,10 +36,12 @@ def _list() -> None:
 
 def _show(name: str) -> None:
     import msgspec
+    import tomlkit
 
     from plugin_bridge.board.preset import Preset
 
-    print(msgspec.toml.encode(Preset.load(name)).decode(), end="")
+    preset = Preset.load(name)
+    print(tomlkit.dumps({"schema": preset.schema, **msgspec.to_builtins(preset)}), end="")
 
 
 def _check(file: str) -> None:

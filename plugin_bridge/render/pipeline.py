@@ -68,7 +68,7 @@ def _report(plan: Plan, take: Take, source: SourceFile, seconds: float) -> Repor
         source_sample_rate=source.sample_rate,
         source_frames=source.frames,
         silenced_samples=source.mended,
-        common_gain_db=decibels(take.gain) or 0.0,
+        common_gain_db=round(decibels(take.gain) or 0.0, 6),
         null_residual_dbfs=null_dbfs(take.residual) if plan.null_reason is None else None,
         null_reason=plan.null_reason,
         stems={name: take.tracks[name].report(plan.beside(path)) for name, path in plan.targets.items()},

@@ -67,7 +67,7 @@ def to_json(value: object) -> bytes:
 
 def null_dbfs(residual: float) -> float:
     """A residual's peak in dBFS."""
-    return max(EXACT_NULL_DBFS, 20 * math.log10(residual)) if residual > 0 else EXACT_NULL_DBFS
+    return max(EXACT_NULL_DBFS, round(20 * math.log10(residual), 2)) if residual > 0 else EXACT_NULL_DBFS
 
 
 def versions() -> dict[str, str]:

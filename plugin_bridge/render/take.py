@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from plugin_bridge.errors import AudioFileError
 from plugin_bridge.render.blocks import Block, Board, Spool, resampled, separated
 from plugin_bridge.render.encoding import Quantiser
 from plugin_bridge.render.loudness import LevelMeter, largest
@@ -46,7 +47,10 @@ class Take:
 
     def _separated(self, source: SourceFile, board: Board, advance: Advance) -> Iterator[Block]:
         plan = self._plan
-        session = board.session(sample_rate=source.sample_rate, channels=source.channels)
+        try:
+            session = board.session(sample_rate=source.sample_rate, channels=source.channels)
+        except ValueError as error:
+            raise AudioFileError(f"{source.path} must be what the model takes, got: {error}") from error
         blocks = separated(
             source.blocks(),
             session,
@@ -118,7 +122,11 @@ class _Track:
     def report(self, path: str) -> StemReport:
         return StemReport(
             path=path,
-            peak_dbfs=self.meter.peak_dbfs,
-            true_peak_dbtp=self.meter.true_peak_dbtp,
-            integrated_lufs=self.meter.integrated_lufs,
+            peak_dbfs=_to_hundredths(self.meter.peak_dbfs),
+            true_peak_dbtp=_to_hundredths(self.meter.true_peak_dbtp),
+            integrated_lufs=_to_hundredths(self.meter.integrated_lufs),
         )
+
+
+def _to_hundredths(level: float | None) -> float | None:
+    return None if level is None else round(level, 2) + 0.0  # no -0.0
