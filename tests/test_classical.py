@@ -29,6 +29,7 @@ METHODS: dict[str, Separator] = {
     "nmf by timbre": Nmf(**GRID, components=6, sung_components=3, iterations=20, grouping="timbre"),
     "spectral_subtraction": SpectralSubtraction(**GRID),
     "rpca": Rpca(**GRID, iterations=30),
+    "rpca with a soft mask": Rpca(**GRID, iterations=30, binary=False, highpass_hz=100.0),
 }
 
 

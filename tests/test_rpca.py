@@ -60,6 +60,19 @@ def test_a_voice_over_one_held_chord_gains_over_half_the_mix() -> None:
     assert sdr_db(accompaniment, stems[1]) > sdr_db(accompaniment, mix / 2) + 5
 
 
+def test_a_soft_mask_shares_cells_and_a_high_pass_takes_the_lowest(seed: int) -> None:
+    mix = np.random.default_rng(seed).normal(0, 0.1, (1, RATE)).astype(np.float32)
+    grid = {"sample_rate": RATE, "channels": 1, "window": 512, "hop": 128}
+    hard, soft, high = (
+        Rpca(**grid, **more).separate(mix)[0, 0]  # type: ignore[arg-type]
+        for more in ({}, {"binary": False}, {"highpass_hz": 1000.0})
+    )
+    assert 0 < (soft**2).sum() != (hard**2).sum() > 0
+    below_900_hz = slice(0, 900)  # the second has a bin for each Hz
+    energy = [(np.abs(np.fft.rfft(stem))[below_900_hz] ** 2).sum() for stem in (high, hard)]
+    assert energy[0] < 1e-3 * energy[1]
+
+
 def test_more_gain_gives_the_voice_less(seed: int) -> None:
     mix = np.random.default_rng(seed).normal(0, 0.1, (1, RATE)).astype(np.float32)
     energies = [

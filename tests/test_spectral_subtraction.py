@@ -68,6 +68,14 @@ def test_a_tone_that_comes_and_goes_is_freed_from_noise(seed: int) -> None:
     assert level_db(accompaniment - hiss) < level_db(hiss) - 8
 
 
+def test_below_the_high_pass_nothing_is_voice(seed: int) -> None:
+    hiss = noise(seed, 1).astype(np.float32)
+    high, whole = (small(highpass_hz=hz).separate(hiss)[0, 0] for hz in (1000.0, 0.0))
+    below_900_hz = slice(0, 900)  # the second has a bin for each Hz
+    energy = [(np.abs(np.fft.rfft(stem))[below_900_hz] ** 2).sum() for stem in (high, whole)]
+    assert energy[0] < 1e-3 * energy[1]
+
+
 def test_a_reference_beyond_the_end_is_refused(seed: int) -> None:
     with pytest.raises(ValueError, match="reference_seconds must end within the signal, got 9 s of 8 s"):
         small(reference_seconds=(8.5, 9.0)).separate(noise(seed).astype(np.float32))

@@ -158,8 +158,8 @@ def sparseness(h: Matrix) -> NDArray[np.float64]:
     Shape: `(components, times)` to `(components,)`.
     """
     most = np.sqrt(h.shape[1])
-    ratio: NDArray[np.float64] = h.sum(axis=1) / np.sqrt((h**2).sum(axis=1))
-    return (most - ratio) / (most - 1)
+    few: NDArray[np.float64] = (most - h.sum(axis=1) / np.sqrt((h**2).sum(axis=1))) / (most - 1)
+    return few
 
 
 def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,6 +45,8 @@ class SpectralSubtraction(WholeSignalSeparator):
     """Least power left, relative to the interference's (beta)."""
     quantile: float = 0.5
     """The quantile over time that is taken as steady; 0.5 is the median."""
+    highpass_hz: float = 0.0
+    """Below it everything is accompaniment."""
     reference_seconds: tuple[float, float] | None = None
     """Start and stop of a stretch without voice, counted from the first frame that is not digital silence."""
 
@@ -53,6 +55,7 @@ class SpectralSubtraction(WholeSignalSeparator):
         check_limits("oversubtraction", self.oversubtraction, 1, 100)
         check_limits("floor", self.floor, 0, 1)
         check_limits("quantile", self.quantile, 0.01, 0.99)
+        check_limits("highpass_hz", self.highpass_hz, 0, self.sample_rate / 2)
         if self.reference_seconds is not None:
             start, stop = self.reference_seconds  # a list where it comes from a card
             object.__setattr__(self, "reference_seconds", (start, stop))
@@ -72,6 +75,7 @@ class SpectralSubtraction(WholeSignalSeparator):
         spectra = stft.analyse(mix)
         power = np.abs(spectra) ** 2
         spectra *= self.gain(power, self.interference(power, mix.shape[-1])[..., None])
+        spectra[:, stft.frequencies_hz(self.sample_rate) < self.highpass_hz] = 0
         return stft.synthesise(spectra, mix.shape[-1])[None]
 
     def gain(self, power: NDArray[np.float64], interference: NDArray[np.float64]) -> NDArray[np.float64]:
