@@ -18,7 +18,6 @@ from pedalboard import Pedalboard
 
 from plugin_bridge.separation.separator import Audio
 
-
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -32,7 +31,8 @@ class Entered(NamedTuple):
     def back(self, audio: Audio) -> Audio:
         """A result in the layout of the input. Shape: `(channels, frames)` to the caller's."""
         if self.dimensions == 1:
-            return audio[0]
+            mono: Audio = audio[0]
+            return mono
         return np.ascontiguousarray(audio.T if self.channels_last else audio)
 
 

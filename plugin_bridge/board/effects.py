@@ -4,7 +4,7 @@ import base64
 import binascii
 import enum
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,9 @@ Effect = dict[str, Any]
 """An effect as data: `effect` (its class) and its parameters in native units."""
 
 _CONTAINERS = {"Chain": pedalboard.Chain, "Mix": pedalboard.Mix, "Pedalboard": pedalboard.Pedalboard}
-_HOSTED = {name: getattr(pedalboard, name) for name in ("VST3Plugin", "AudioUnitPlugin") if hasattr(pedalboard, name)}
+_HOSTED = {
+    name: getattr(pedalboard, name) for name in ("VST3Plugin", "AudioUnitPlugin") if hasattr(pedalboard, name)
+}
 _paths: WeakKeyDictionary[Plugin, tuple[Path, str | None]] = WeakKeyDictionary()
 
 
@@ -52,7 +54,7 @@ def load_plugin(path: str | Path, plugin_name: str | None = None, **parameters: 
         raise PresetError(f"a hosted plugin must exist, got '{path}'; install it or mend the path")
     try:
         plugin: Plugin = pedalboard.load_plugin(str(path), parameters, plugin_name)
-    except (ImportError, ValueError, RuntimeError) as error:
+    except (ImportError, TypeError, ValueError, RuntimeError) as error:
         raise PresetError(f"a hosted plugin must load, got '{path}': {error}") from error
     _paths[plugin] = (path, plugin_name)
     return plugin
@@ -101,7 +103,10 @@ def effect_to_dict(plugin: Plugin) -> Effect:
         return {"effect": "Convolution", **_convolution_to_dict(plugin)}
     if effect_classes().get(kind.__name__) is not kind:
         raise TypeError(f"an effect must be one of pedalboard's own to be saved, got {kind.__name__}")
-    return {"effect": kind.__name__, **{name: _plain(getattr(plugin, name)) for name in sorted(_settable(kind))}}
+    return {
+        "effect": kind.__name__,
+        **{name: _plain(getattr(plugin, name)) for name in sorted(_settable(kind))},
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -113,7 +118,9 @@ def _plain(value: Any) -> Any:
 
 def _convolution_to_dict(plugin: Any) -> Effect:
     if plugin.impulse_response_filename is None:
-        raise TypeError("a Convolution must be made from a file to be saved, got an array; write it to a file first")
+        raise TypeError(
+            "a Convolution must be made from a file to be saved, got an array; write it to a file first"
+        )
     return {"impulse_response_filename": plugin.impulse_response_filename, "mix": _plain(plugin.mix)}
 
 
@@ -132,7 +139,9 @@ def _path_of(plugin: Any) -> tuple[Path, str | None]:
     for path in sorted(type(plugin).installed_plugins):
         if Path(path).stem.casefold() == plugin.name.casefold():
             return Path(path), plugin.name
-    raise TypeError(f"the file of {plugin.name} must be known to save it; load it with plugin_bridge.load_plugin(path)")
+    raise TypeError(
+        f"the file of {plugin.name} must be known to save it; load it with plugin_bridge.load_plugin(path)"
+    )
 
 
 def effect_from_dict(effect: Mapping[str, Any]) -> Plugin:
@@ -140,6 +149,8 @@ def effect_from_dict(effect: Mapping[str, Any]) -> Plugin:
 
     Raises `PresetError` for an unknown effect, an unknown parameter or a value that the effect refuses.
     """
+    if not isinstance(effect, Mapping):
+        raise PresetError(f"an effect must be described by a table of values, got {effect!r}")
     values = dict(effect)
     name = values.pop("effect", None)
     if name in _CONTAINERS:
@@ -155,20 +166,42 @@ def effect_from_dict(effect: Mapping[str, Any]) -> Plugin:
     return _made(name, known[name], values)
 
 
+def known_keys(values: object, name: str, allowed: Collection[str]) -> dict[str, Any]:
+    """A copy of data with known keys only. Raises `PresetError` for other keys, or for what is no table."""
+    if not isinstance(values, Mapping):
+        raise PresetError(f"{name} must be described by a table of values, got {values!r}")
+    for key in values:
+        if key not in allowed:
+            near = get_close_matches(str(key), allowed, n=1)
+            remedy = f"did you mean '{near[0]}'?" if near else f"it takes: {', '.join(sorted(allowed))}"
+            raise PresetError(f"{name} must get only values that it takes, got '{key}'; {remedy}")
+    return dict(values)
+
+
+def same_effects(some: Sequence[Plugin], others: Sequence[Plugin]) -> bool:
+    """Whether two lists hold effects described alike; what cannot be described equals only itself."""
+    return [_identity(effect) for effect in some] == [_identity(effect) for effect in others]
+
+
+def _identity(effect: Plugin) -> object:
+    try:
+        return effect_to_dict(effect)
+    except TypeError:
+        return effect
+
+
 def _nested(name: str, values: Effect) -> list[Plugin]:
     inner = values.pop("effects", [])
     if values or not isinstance(inner, list) or not all(isinstance(each, Mapping) for each in inner):
-        raise PresetError(f"{name} must hold a list named 'effects' and nothing else, got {sorted(values) or inner!r}")
+        raise PresetError(
+            f"{name} must hold a list named 'effects' and nothing else, got {sorted(values) or inner!r}"
+        )
     return [effect_from_dict(each) for each in inner]
 
 
 def _made(name: str, kind: type[Plugin], values: Effect) -> Plugin:
     allowed = _settable(kind) | ({"impulse_response_filename"} if name == "Convolution" else set())
-    for key in values:
-        if key not in allowed:
-            near = get_close_matches(key, allowed, n=1)
-            remedy = f"did you mean '{near[0]}'?" if near else f"its parameters: {', '.join(sorted(allowed))}"
-            raise PresetError(f"{name} must get parameters that it has, got '{key}'; {remedy}")
+    known_keys(values, name, allowed)
     try:
         return kind(**{key: _native(kind, key, value) for key, value in values.items()})
     except (TypeError, ValueError, RuntimeError) as error:
@@ -191,7 +224,9 @@ def _hosted_from_dict(values: Effect) -> Plugin:
     allowed = ("path", "plugin_name", "version", "state", "raw_values")
     unknown = sorted(set(values) - set(allowed))
     if unknown or not isinstance(values.get("path"), str):
-        raise PresetError(f"a hosted plugin must have a path and may have {', '.join(allowed[1:])}, got {sorted(values)}")
+        raise PresetError(
+            f"a hosted plugin must have a path and may have {', '.join(allowed[1:])}, got {sorted(values)}"
+        )
     plugin: Any = load_plugin(values["path"], values.get("plugin_name"))
     version = values.get("version", plugin.version)
     if version != plugin.version:
@@ -202,15 +237,16 @@ def _hosted_from_dict(values: Effect) -> Plugin:
         except (TypeError, ValueError, binascii.Error, RuntimeError) as error:
             raise PresetError(f"the state of {plugin.name} must be what it saved, got: {error}") from error
     _set_raw_values(plugin, values.get("raw_values", {}))
-    return plugin
+    hosted: Plugin = plugin
+    return hosted
 
 
 def _set_raw_values(plugin: Any, raw_values: Any) -> None:
     parameters = plugin.parameters
-    for key, value in dict(raw_values).items():
-        if key not in parameters:
-            raise PresetError(f"{plugin.name} must get parameters that it has, got '{key}'")
+    for key, value in known_keys(raw_values, plugin.name, parameters).items():
         if not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise PresetError(f"raw values of {plugin.name} must be between 0 and 1, got {value!r} for '{key}'")
+            raise PresetError(
+                f"raw values of {plugin.name} must be between 0 and 1, got {value!r} for '{key}'"
+            )
         if _plain(parameters[key].raw_value) != value:
             parameters[key].raw_value = value

@@ -5,7 +5,7 @@ A native plugin loses its state when a larger block than any before arrives, and
 `grid` frames from the stream's start, live and offline, and its lag is measured once on that grid.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from pedalboard import Pedalboard, Plugin
@@ -20,6 +20,15 @@ SMALLEST_GRID = 64
 
 _PATIENCE_SECONDS = 10.0
 _STEADY_SECONDS = 0.5
+
+
+def refuse_doubles(items: Iterable[object]) -> None:
+    """Raise `RuntimeError`, as pedalboard does, for an object that would run at two places at once."""
+    seen: set[int] = set()
+    for item in items:
+        if id(item) in seen:
+            raise RuntimeError(f"an effect must stand at one place only, got {item!r} twice; make another")
+        seen.add(id(item))
 
 
 class GridEffects:
@@ -70,11 +79,14 @@ class GridEffects:
         assert self._native is not None
         silence = np.zeros((self._channels, self._grid), np.float32)
         steady_blocks = int(_STEADY_SECONDS * self._sample_rate / self._grid) + 1
+        patience = _PATIENCE_SECONDS * self._sample_rate
         taken = given = lag = steady = 0
         self._native.reset()
         while steady < steady_blocks:
-            if taken > (_PATIENCE_SECONDS + lag) * self._sample_rate and not given:
-                raise ValueError(f"effects must give sound back within {_PATIENCE_SECONDS:g} s, got none: {self._native}")
+            if taken > patience and not given:
+                raise ValueError(
+                    f"effects must give sound back within {_PATIENCE_SECONDS:g} s, got none: {self._native}"
+                )
             given += self._one(silence).shape[1]
             taken += self._grid
             steady = steady + 1 if given and taken - given <= lag else 0
@@ -83,15 +95,15 @@ class GridEffects:
 
 
 class Delayed:
-    """A delay line of a constant number of frames."""
+    """A delay line of a constant number of `frames`."""
 
     def __init__(self, channels: int, frames: int) -> None:
+        self.frames = frames
         self._held = np.zeros((channels, frames), np.float32)
 
     def process(self, audio: Audio) -> Audio:
         """The audio, delayed. Shape: `(channels, frames)` to the same."""
-        frames = self._held.shape[1]
-        if not frames:
+        if not self.frames:
             return audio
         joined = np.concatenate((self._held, audio), axis=1)
         self._held = joined[:, audio.shape[1] :]

@@ -14,7 +14,9 @@ class CheckedList(MutableSequence[Any]):
 
     def __init__(self, items: Iterable[Any] = ()) -> None:
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
-            raise TypeError(f"{type(self).__name__} must be made from a list, got {items!r}; put it in brackets")
+            raise TypeError(
+                f"{type(self).__name__} must be made from a list, got {items!r}; put it in brackets"
+            )
         self._items = [self.checked(item) for item in items]
         self.edits = 0
 
@@ -34,7 +36,9 @@ class CheckedList(MutableSequence[Any]):
         return self.like(self._items[index]) if isinstance(index, slice) else self._items[index]
 
     def __setitem__(self, index: Any, item: Any) -> None:
-        self._items[index] = [self.checked(each) for each in item] if isinstance(index, slice) else self.checked(item)
+        self._items[index] = (
+            [self.checked(each) for each in item] if isinstance(index, slice) else self.checked(item)
+        )
         self.edits += 1
 
     def __delitem__(self, index: int | slice) -> None:
@@ -49,8 +53,12 @@ class CheckedList(MutableSequence[Any]):
         self._items.insert(index, self.checked(value))
         self.edits += 1
 
-    def __add__(self, other: Iterable[Any]) -> Self:
+    def __add__(self, other: object) -> Self:
+        if not isinstance(other, Iterable):
+            return NotImplemented
         return self.like([*self._items, *other])
 
-    def __radd__(self, other: Iterable[Any]) -> Self:
+    def __radd__(self, other: object) -> Self:
+        if not isinstance(other, Iterable):
+            return NotImplemented
         return self.like([*other, *self._items])

@@ -45,5 +45,6 @@ class StemMix(StemBoard):
             if not name.endswith("_db"):
                 raise TypeError(f"StemMix must get gains as STEM_db, got '{name}'; write {name}_db")
         super().__init__(
-            separator, {name.removesuffix("_db"): Strip(gain_db=gain_db) for name, gain_db in gains_db.items()}
+            separator,
+            {name.removesuffix("_db"): Strip(gain_db=gain_db) for name, gain_db in gains_db.items()},
         )

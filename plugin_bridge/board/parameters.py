@@ -29,7 +29,9 @@ class Range:
         number = float(value)
         if isnan(number) or not self.lowest <= number <= self.highest:
             unit = f" {self.unit}" if self.unit else ""
-            raise ValueError(f"{self.name} must be between {self.lowest:g} and {self.highest:g}{unit}, got {number:g}")
+            raise ValueError(
+                f"{self.name} must be between {self.lowest:g} and {self.highest:g}{unit}, got {number:g}"
+            )
         return number
 
 
@@ -75,16 +77,16 @@ class Ramp:
 
     def jump(self, target: NDArray[np.float32]) -> None:
         """Be at `target` at once, `(channels,)`."""
-        self._aim(target, 0)
+        self._aim(target, 0, 0)
         self._now = target
 
-    def head_for(self, target: NDArray[np.float32]) -> None:
-        """Start towards `target`, `(channels,)`, from wherever the level is."""
+    def head_for(self, target: NDArray[np.float32], wait: int = 0) -> None:
+        """Start towards `target`, `(channels,)`, from wherever the level is, in `wait` frames from now."""
         if not np.array_equal(target, self._target):
-            self._aim(target, self._frames)
+            self._aim(target, self._frames, wait)
 
-    def _aim(self, target: NDArray[np.float32], frames: int) -> None:
-        self._target, self._left = target, frames
+    def _aim(self, target: NDArray[np.float32], frames: int, wait: int) -> None:
+        self._target, self._left, self._wait = target, frames, wait
         self._zero, self._unity = not target.any(), bool((target == 1).all())
 
     def apply(self, audio: Audio) -> Audio:
@@ -97,10 +99,15 @@ class Ramp:
 
     def _moving(self, audio: Audio) -> Audio:
         frames = audio.shape[1]
-        moving = min(frames, self._left)
+        waiting = min(frames, self._wait)
+        moving = min(frames - waiting, self._left)
         step = (self._target - self._now) / np.float32(self._left)
         levels = np.repeat(self._target[:, None], frames, axis=1)
-        levels[:, :moving] = self._now[:, None] + step[:, None] * np.arange(1, moving + 1, dtype=np.float32)
+        levels[:, :waiting] = self._now[:, None]
+        line = self._now[:, None] + step[:, None] * np.arange(1, moving + 1, dtype=np.float32)
+        levels[:, waiting : waiting + moving] = line
+        self._wait -= waiting
         self._left -= moving
-        self._now = levels[:, moving - 1].copy() if self._left else self._target
+        if moving:
+            self._now = line[:, -1].copy() if self._left else self._target
         return audio * levels

@@ -23,7 +23,9 @@ SCHEMA = 1
 """The version of the form that this program writes."""
 
 
-class StripSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
+class StripSettings(
+    msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
+):
     """A strip as a preset holds it."""
 
     gain_db: float = 0.0
@@ -68,7 +70,10 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
             values = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
             raise PresetError(f"a preset must be a readable file, got {path}: {error.strerror}") from error
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # not UTF-8, not TOML, a number or a nesting beyond reason
             raise PresetError(f"a preset must be TOML, got {path}: {error}") from error
         return cls._from_values(values, path)
 
@@ -76,7 +81,9 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     def _from_values(cls, values: dict[str, Any], path: Path) -> Self:
         version = values.get("schema", SCHEMA)
         if isinstance(version, int) and version > SCHEMA:
-            raise PresetError(f"a preset must have schema {SCHEMA} or older, got {version} in {path}; update this program")
+            raise PresetError(
+                f"a preset must have schema {SCHEMA} or older, got {version} in {path}; update this program"
+            )
         try:
             preset = msgspec.convert({"name": path.stem, **values}, cls)
         except msgspec.ValidationError as error:
@@ -91,7 +98,9 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     @classmethod
     def of(cls, board: StemBoard, name: str, description: str = "") -> Self:
         """The settings of a board. Raises `TypeError` for an effect that cannot be described."""
-        strips = {source: msgspec.convert(strip.to_dict(), StripSettings) for source, strip in board.strips.items()}
+        strips = {
+            source: msgspec.convert(strip.to_dict(), StripSettings) for source, strip in board.strips.items()
+        }
         return cls(
             name=name,
             description=description,
@@ -101,7 +110,7 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the preset as TOML, aside and then renamed. Raises `PresetError` where it cannot be written."""
+        """Write the preset as TOML, aside and then renamed. Raises `PresetError` where it cannot."""
         path = Path(path)
         values = {"schema": self.schema, **msgspec.to_builtins(self)}
         try:
@@ -115,7 +124,9 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
                 os.unlink(aside)
                 raise
         except OSError as error:
-            raise PresetError(f"a preset must be written to a writable folder, got {path}: {error.strerror}") from error
+            raise PresetError(
+                f"a preset must be written to a writable folder, got {path}: {error.strerror}"
+            ) from error
 
 
 def _path_of(name: str | os.PathLike[str]) -> Path:

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from plugin_bridge.board.grid import Delayed
+from plugin_bridge.board.grid import Delayed, refuse_doubles
 from plugin_bridge.board.strip import Strip, StripRun
 from plugin_bridge.separation.separator import Audio, Stems
 
 
 class Mixed(NamedTuple):
-    """Stems after their strips, `(sources, channels, frames)`, and their sum after the master, `(channels, frames)`."""
+    """The output of the strips, `(sources, channels, frames)`, and of the master, `(channels, frames)`."""
 
     stems: Stems
     mix: Audio
@@ -23,10 +23,14 @@ class Rack:
     `latency` is the delay, in frames, of the stems and of the mix.
     """
 
-    def __init__(self, strips: Sequence[Strip], master: Strip, sample_rate: float, channels: int, grid: int) -> None:
+    def __init__(
+        self, strips: Sequence[Strip], master: Strip, sample_rate: float, channels: int, grid: int
+    ) -> None:
         self._form = (sample_rate, channels, grid)
+        refuse_doubles(effect for strip in (*strips, master) for effect in strip.effects)
         self._strips = [StripRun(strip, *self._form) for strip in strips]
         self._master = StripRun(master, *self._form)
+        self._stem_delays = [Delayed(channels, self._master.lag) for _ in strips]
         self._align()
 
     def _align(self) -> None:
@@ -34,29 +38,35 @@ class Rack:
         for run in self._strips:
             run.align(latest)
         self.latency = latest + self._master.lag
-        self._stem_delays = [Delayed(self._form[1], self._master.lag) for _ in self._strips]
 
-    def follow_edits(self) -> None:
-        """Rebuild the strips whose list of effects was edited.
+    def follow_edits(self, running: bool) -> None:
+        """Renew the strips whose list of effects was edited.
 
-        Raises `RuntimeError` when the edit changes the latency, which is constant while a stream runs.
+        Raises `RuntimeError` when the edit changes the latency of a `running` stream, and keeps the strips
+        as they were.
         """
         runs = [*self._strips, self._master]
-        if not any([run.outdated for run in runs]):
+        if not any(run.outdated for run in runs):
             return
-        before = self.latency
-        *self._strips, self._master = (StripRun(run.strip, *self._form) if run.outdated else run for run in runs)
-        self._align()
-        if self.latency != before:
+        refuse_doubles(effect for run in runs for effect in run.strip.effects)
+        *strips, master = (run.renewed() if run.outdated else run for run in runs)
+        latency = max(run.lag for run in strips) + master.lag
+        if running and latency != self.latency:
             raise RuntimeError(
-                f"latency must stay {before} frames while a stream runs, got {self.latency} with the edited effects; "
-                "call reset() or flush() before such an edit"
+                f"latency must stay {self.latency} frames while a stream runs, got {latency} with the edited "
+                "effects; call reset() or flush() before such an edit"
             )
+        if master.lag != self._master.lag:
+            self._stem_delays = [Delayed(self._form[1], master.lag) for _ in strips]
+        self._strips, self._master = strips, master
+        self._align()
 
     def reset(self) -> None:
         """Forget everything that sounds."""
-        for part in (*self._strips, self._master, *self._stem_delays):
-            part.reset()
+        for run in (*self._strips, self._master):
+            run.reset()
+        for delay in self._stem_delays:
+            delay.reset()
 
     def process(self, rows: Stems) -> None:
         """Send stems through their strips and sum them into the master, `latency` frames late.
@@ -64,7 +74,7 @@ class Rack:
         Shape: `(sources + 1, channels, n * grid)`; the stems are replaced by the strips' output, and the
         last row by the mix.
         """
-        soloed = any([run.strip.solo for run in self._strips])
+        soloed = any(run.strip.solo for run in self._strips)
         for row, run in zip(rows, self._strips, strict=False):
             out = run.process(row, run.strip.solo or not soloed)
             if out is None:

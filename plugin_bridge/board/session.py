@@ -9,7 +9,7 @@ from plugin_bridge.board.rack import Mixed, Rack
 from plugin_bridge.board.strip import Strip
 from plugin_bridge.separation.gate import finite
 from plugin_bridge.separation.rate import at_rate
-from plugin_bridge.separation.separator import Audio, Separator, StreamingSeparator
+from plugin_bridge.separation.separator import Audio, Separator, Stems, StreamingSeparator
 from plugin_bridge.separation.windowed import Windowed, in_windows
 
 
@@ -40,26 +40,34 @@ class Session:
         )
         self._stream = self._hosted.stream()
         self._hop = self._stream.hop
-        self._rack = Rack(strips, master, sample_rate, separator.channels, grid_for(self._hop))
-        self._late = self._stream.latency + self._rack.latency
+        self._rack = Rack(strips, master, sample_rate, channels, grid_for(self._hop))
         self._clear()
 
     @property
     def latency(self) -> int:
         """Frames that stay inside until `flush`: the stream's, the effects', and the wait for a whole hop."""
+        if not self._pushed:
+            self._follow_edits()
         return self._late + self._hop - 1
+
+    @property
+    def _late(self) -> int:
+        return self._stream.latency + self._rack.latency
+
+    def _follow_edits(self) -> None:
+        self._rack.follow_edits(running=self._pushed > 0)
 
     def push(self, block: Audio) -> Mixed:
         """All that the audio so far allows. Shape: `(channels, frames)` to `frames - latency` in all."""
-        self._rack.follow_edits()
+        self._follow_edits()
         self._pushed += block.shape[1]
-        self._run(np.repeat(block, 2, axis=0) if self._mono else block)
+        self._run(block)
         return self._give(max(0, self._pushed - self.latency) - self._given)
 
     def flush(self) -> Mixed:
         """What is still inside, so that as many frames came out as went in; then starts anew."""
-        self._rack.follow_edits()
-        self._run(np.zeros((self._hosted.channels, self.latency), np.float32))
+        self._follow_edits()
+        self._run(np.zeros((self.channels, self.latency), np.float32))
         rest = self._give(self._pushed - self._given)
         self.reset()
         return rest
@@ -67,11 +75,8 @@ class Session:
     def whole(self, audio: Audio) -> Mixed:
         """A whole signal through a fresh stream. Shape: `(channels, frames)` to the same number of frames."""
         self.reset()
-        self._rack.follow_edits()
-        self._pushed = audio.shape[1]
-        padded = np.pad(audio, ((0, 0), (0, self.latency)))
-        self._run(np.repeat(padded, 2, axis=0) if self._mono else padded)
-        mixed = self._give(self._pushed)
+        self._run(np.pad(audio, ((0, 0), (0, self.latency))))
+        mixed = self._give(audio.shape[1])
         self.reset()
         return mixed
 
@@ -82,11 +87,10 @@ class Session:
         self._clear()
 
     def _clear(self) -> None:
-        channels, rows = self._hosted.channels, len(self._hosted.sources) + 1
-        self._waiting = np.zeros((channels, 0), np.float32)
-        self._ready = np.zeros((rows, channels, 0), np.float32)
-        self._pushed = self._given = 0
-        self._skip = self._late
+        rows = len(self._hosted.sources) + 1
+        self._waiting = np.zeros((self.channels, 0), np.float32)
+        self._ready = np.zeros((rows, self.channels, 0), np.float32)
+        self._pushed = self._given = self._dropped = 0
 
     def _run(self, block: Audio) -> None:
         """Separate and mix every hop that this block completes."""
@@ -97,24 +101,32 @@ class Session:
         if not frames:
             return
         # The stems, and in the last row the mix.
-        rows = np.empty((self._ready.shape[0], self._hosted.channels, frames), np.float32)
+        rows = np.empty((len(self._ready), self.channels, frames), np.float32)
         for at in range(0, frames, hop):
-            rows[:-1, :, at : at + hop] = self._stream.process(waiting[:, at : at + hop])
+            rows[:-1, :, at : at + hop] = self._separated(waiting[:, at : at + hop])
         self._rack.process(rows)
-        drop = min(self._skip, frames)
-        self._skip -= drop
+        drop = min(self._late - self._dropped, frames)
+        self._dropped += drop
         fresh = rows[..., drop:]
         self._ready = np.concatenate((self._ready, fresh), axis=2) if self._ready.size else fresh
+
+    def _separated(self, block: Audio) -> Stems:
+        """The next hop of every stem; mono enters a stereo separator on both sides."""
+        if not self._mono:
+            return self._stream.process(block)
+        both: Stems = self._stream.process(np.repeat(block, 2, axis=0))
+        mono: Stems = both.mean(axis=1, keepdims=True)
+        return mono
 
     def _give(self, frames: int) -> Mixed:
         out, self._ready = self._ready[..., :frames], self._ready[..., frames:]
         self._given += frames
-        if self._mono:
-            out = out.mean(axis=1, keepdims=True)
         return Mixed(out[:-1], out[-1])
 
 
-def whole_signal(separator: Separator, strips: Sequence[Strip], master: Strip, rate: float, audio: Audio) -> Mixed:
+def whole_signal(
+    separator: Separator, strips: Sequence[Strip], master: Strip, rate: float, audio: Audio
+) -> Mixed:
     """A whole signal through a separator that cannot stream, then through the strips.
 
     Shape: `(channels, frames)`, mono as dual mono, to the same number of frames. Raises as `Session`.
@@ -122,15 +134,15 @@ def whole_signal(separator: Separator, strips: Sequence[Strip], master: Strip, r
     mono = check_channels(separator, len(audio))
     stereo, _ = finite(np.repeat(audio, 2, axis=0) if mono else audio)
     stems = at_rate(separator, rate).separate(stereo)
-    rack = Rack(strips, master, rate, separator.channels, LARGEST_GRID)
-    frames = audio.shape[1]
+    if mono:
+        stems = stems.mean(axis=1, keepdims=True)
+    channels, frames = audio.shape
+    rack = Rack(strips, master, rate, channels, LARGEST_GRID)
     room = -(-(frames + rack.latency) // LARGEST_GRID) * LARGEST_GRID
-    rows = np.zeros((len(stems) + 1, separator.channels, room), np.float32)
+    rows = np.zeros((len(stems) + 1, channels, room), np.float32)
     rows[:-1, :, :frames] = stems
     rack.process(rows)
     out = rows[..., rack.latency : rack.latency + frames]
-    if mono:
-        out = out.mean(axis=1, keepdims=True)
     return Mixed(out[:-1], out[-1])
 
 
@@ -140,5 +152,7 @@ def check_channels(separator: Separator, channels: int) -> bool:
         return True
     if channels != separator.channels:
         takes = "mono or stereo" if separator.channels == 2 else f"{separator.channels}-channel"
-        raise ValueError(f"audio must be {takes}, got {channels} channels; choose or mix down what is to be separated")
+        raise ValueError(
+            f"audio must be {takes}, got {channels} channels; choose or mix down what is to be separated"
+        )
     return False

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from pedalboard import Plugin
 
 from plugin_bridge.board.call import PedalboardCall
+from plugin_bridge.board.effects import known_keys
+from plugin_bridge.board.grid import LARGEST_GRID
 from plugin_bridge.board.rack import Mixed
 from plugin_bridge.board.session import Session, grid_for, whole_signal
 from plugin_bridge.board.strip import Strip
@@ -77,6 +79,11 @@ class StemBoard(PedalboardCall):
         """What the sum of the strips goes through; its `solo` does nothing."""
         return self._master
 
+    @property
+    def effects(self) -> list[Plugin]:
+        """The effects of all strips and of the master."""
+        return [effect for strip in (*self._strips.values(), self._master) for effect in strip.effects]
+
     def __getitem__(self, source: str) -> Strip:
         """The strip of a stem. Raises `ValueError` for a stem that the separator does not give."""
         if source not in self._strips:
@@ -99,9 +106,11 @@ class StemBoard(PedalboardCall):
         """
         with self._lock:
             entered = self._enter(input_array, sample_rate, buffer_size, reset)
-            run = self._mixed_whole if reset else self._mixed_push
-            stems = run(entered.audio, float(sample_rate)).stems
-            return {source: entered.back(stem) for source, stem in zip(self.sources, stems, strict=True)}
+            audio, rate = entered.audio, float(sample_rate)
+            mixed = self.mixed_whole(audio, rate) if reset else self.own_session(rate, len(audio)).push(audio)
+            return {
+                source: entered.back(stem) for source, stem in zip(self.sources, mixed.stems, strict=True)
+            }
 
     def flush_stems(self) -> dict[str, Audio]:
         """The frames of every stem that streaming left inside; then a new stream starts."""
@@ -122,13 +131,14 @@ class StemBoard(PedalboardCall):
     def grid(self, sample_rate: float) -> int:
         """Frames in which the strips' effects step at this rate."""
         hosted = at_rate(self._separator, sample_rate)
-        return grid_for(hosted.stream().hop if isinstance(hosted, StreamingSeparator) else 0)
+        return grid_for(hosted.stream().hop) if isinstance(hosted, StreamingSeparator) else LARGEST_GRID
 
     @property
     def reported_latency_samples(self) -> int:
         """Frames that streaming keeps inside, at the rate of the last call (the model's own before one)."""
         with self._lock:
-            return self._streaming_session(self._separator.sample_rate, self._separator.channels).latency
+            rate, channels = self._separator.sample_rate, self._separator.channels
+            return (self._session or self.own_session(rate, channels)).latency
 
     def to_dict(self) -> dict[str, Any]:
         """The board as data. Raises `TypeError` for a separator or effect that cannot be described."""
@@ -138,13 +148,20 @@ class StemBoard(PedalboardCall):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "StemBoard":
-        """The board that the data describe. Raises `ModelError`, `PresetError`, `ValueError` as they deserve."""
-        if "model" in values:
-            separator: Separator | str = values["model"]
+        """The board that the data describe. Raises `ModelError` or `PresetError` where there is none."""
+        values = known_keys(values, "a stem board", ("model", "separator", "strips", "master"))
+        if "separator" in values:
+            described = known_keys(values["separator"], "a separator", ("architecture", "config"))
+            config = dict(described.get("config", {}))
+            separator: Separator | str = catalogue.build(str(described.get("architecture")), config)
         else:
-            separator = catalogue.build(**values["separator"])
-        strips = {source: Strip.from_dict(strip) for source, strip in values.get("strips", {}).items()}
-        return StemBoard(separator, strips, Strip.from_dict(values.get("master", {})))
+            separator = str(values.get("model", catalogue.DEFAULT_MODEL))
+        strips = dict(values.get("strips", {}))
+        return StemBoard(
+            separator,
+            {source: Strip.from_dict(strip) for source, strip in strips.items()},
+            Strip.from_dict(values.get("master", {})),
+        )
 
     @classmethod
     def from_preset(cls, preset: "Preset | str", separator: Separator | str | None = None) -> "StemBoard":
@@ -178,7 +195,9 @@ class StemBoard(PedalboardCall):
         StemBoard.__init__(self, **state)
 
     def __copy__(self) -> Self:
-        raise TypeError("a board must be copied deeply, since two boards cannot share effects; use copy.deepcopy")
+        raise TypeError(
+            "a board must be copied deeply, since two boards cannot share effects; use copy.deepcopy"
+        )
 
     def __repr__(self) -> str:
         moved = [f"{source}={strip!r}" for source, strip in self._strips.items() if not strip.is_neutral]
@@ -189,22 +208,40 @@ class StemBoard(PedalboardCall):
     def _named(self) -> str:
         return f"'{self._model}'" if self._model else type(self._separator).__name__
 
+    def mixed_whole(self, audio: Audio, sample_rate: float) -> Mixed:
+        """The stems and the mix of a whole signal. Shape: `(channels, frames)` to the same number of frames.
+
+        Raises as `session`.
+        """
+        if isinstance(self._separator, StreamingSeparator):
+            return self.own_session(sample_rate, len(audio)).whole(audio)
+        return whole_signal(self._separator, list(self._strips.values()), self._master, sample_rate, audio)
+
+    def own_session(self, sample_rate: float, channels: int) -> Session:
+        """The stream that calls of this board run on; a new one when the rate or the channels change.
+
+        Raises `ValueError` for a separator that needs the whole signal, and as `session`.
+        """
+        session = self._session
+        if session is None or (session.sample_rate, session.channels) != (sample_rate, channels):
+            session = self._session = self._streaming(sample_rate, channels)
+        return session
+
+    def forget(self) -> None:
+        """Drop what is inside; the layout stays known."""
+        if self._session is not None:
+            self._session.reset()
+
+    _clear = forget
+
     def _whole(self, audio: Audio, sample_rate: float) -> Audio:
-        return self._mixed_whole(audio, sample_rate).mix
+        return self.mixed_whole(audio, sample_rate).mix
 
     def _push(self, audio: Audio, sample_rate: float) -> Audio:
-        return self._mixed_push(audio, sample_rate).mix
+        return self.own_session(sample_rate, len(audio)).push(audio).mix
 
     def _flush(self, channels: int) -> Audio:
         return self._mixed_flush(channels).mix
-
-    def _mixed_whole(self, audio: Audio, sample_rate: float) -> Mixed:
-        if isinstance(self._separator, StreamingSeparator):
-            return self._session_for(sample_rate, len(audio)).whole(audio)
-        return whole_signal(self._separator, list(self._strips.values()), self._master, sample_rate, audio)
-
-    def _mixed_push(self, audio: Audio, sample_rate: float) -> Mixed:
-        return self._session_for(sample_rate, len(audio)).push(audio)
 
     def _mixed_flush(self, channels: int) -> Mixed:
         if self._session is None:
@@ -212,27 +249,12 @@ class StemBoard(PedalboardCall):
             return Mixed(nothing, nothing[0])
         return self._session.flush()
 
-    def _clear(self) -> None:
-        if self._session is not None:
-            self._session.reset()
-
-    def _session_for(self, sample_rate: float, channels: int) -> Session:
-        session = self._session
-        if session is None or (session.sample_rate, session.channels) != (sample_rate, channels):
-            session = self._session = self._streaming(sample_rate, channels)
-        return session
-
-    def _streaming_session(self, sample_rate: float, channels: int) -> Session:
-        if self._session is None:
-            self._session = self._streaming(sample_rate, channels)
-        return self._session
-
     def _streaming(self, sample_rate: float, channels: int) -> Session:
         if not isinstance(self._separator, StreamingSeparator):
             streaming = ", ".join(name for name in catalogue.names() if catalogue.card(name).streaming)
             raise ValueError(
-                f"streaming must use a streaming separator, got {self._named()}, which needs the whole signal; "
-                f"call with reset=True, or choose one of: {streaming}"
+                f"streaming must use a streaming separator, got {self._named()}, which needs the whole "
+                f"signal; call with reset=True, or choose one of: {streaming}"
             )
         return self.session(sample_rate, channels)
 
