@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import soundfile
 
-import plugin_bridge
+from plugin_bridge import __version__
 
 EXACT_NULL_DBFS = -240.0
 """Stated for a residual of exactly zero, because JSON has no infinity."""
@@ -72,7 +72,7 @@ def null_dbfs(residual: float) -> float:
 
 def versions() -> dict[str, str]:
     """What made the files: this package, Python, and the libraries that touch the samples."""
-    found = {"plugin-bridge": plugin_bridge.__version__, "python": sys.version.split()[0]}
+    found = {"plugin-bridge": __version__, "python": sys.version.split()[0]}
     for name in ("numpy", "scipy", "torch", "pedalboard", "soundfile", "soxr", "pyloudnorm"):
         try:
             found[name] = version(name)
