@@ -172,6 +172,13 @@ def test_what_is_not_there(tmp_path):
     assert_one_sentence(render(tmp_path / "gone" / "folder", tmp_path), "no such file")
 
 
+def test_a_name_longer_than_the_system_takes(tmp_path):
+    report = render(tmp_path / ("n" * 300 + ".wav"), tmp_path)
+    assert_one_sentence(report, "must be")
+    with pytest.raises(AudioFileError, match="must be a folder that can be made"):
+        plugin_bridge.render(tmp_path, tmp_path / ("n" * 300), model=MODEL)
+
+
 def test_a_folder_without_sound(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes/readme.txt").write_text("nothing")

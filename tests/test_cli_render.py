@@ -115,6 +115,15 @@ def test_json_is_all_of_stdout(tmp_path):
     assert ran.stderr.count("failed: ") == 2
 
 
+def test_any_terminal_gets_any_name(tmp_path):
+    write(tmp_path / "Motörhead 🎵.wav")
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ran = run("render", ".", "gone 🎵.wav", "--model", "bands", cwd=tmp_path, env=ascii_only)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert "done: Mot?rhead ?.wav" in ran.stderr
+
+
 def test_resume_force_and_neither(tmp_path):
     write(tmp_path / "song.wav")
     command = ("render", "song.wav", "--model", "bands")

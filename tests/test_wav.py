@@ -100,6 +100,17 @@ def test_metadata_stands_before_the_samples(tmp_path, limit):
     assert soundfile.info(path).frames == 5001
 
 
+@pytest.mark.parametrize("limit", [2**32 - 1, 0], ids=["RIFF", "RF64"])
+@pytest.mark.parametrize("history", ["T=odd", "T=even"])
+def test_odd_chunks_hide_no_samples(tmp_path, limit, history):
+    path = tmp_path / "a.wav"
+    chunks, _ = Metadata(BEXT, MARKERS, {b"INAM": b"Song"}).for_wav(history)
+    write(path, noise(2, 500), FLOAT32, chunks=chunks, riff_limit_bytes=limit)
+    np.testing.assert_array_equal(soundfile.read(path, dtype="float32")[0].T, noise(2, 500))
+    assert WavInfoReader(str(path)).bext.coding_history.rstrip("\0").endswith(f"{history}\r\n")
+    assert read_metadata(path, {}).bext == BEXT.with_history(history)
+
+
 def test_an_independent_reader_understands_the_metadata(tmp_path):
     path = tmp_path / "a.wav"
     chunks, _ = Metadata(BEXT, MARKERS, {b"INAM": b"Song", b"IART": b"Singer"}).for_wav("A=PCM,F=48000")

@@ -5,6 +5,7 @@ it runs, so that `--help` answers at once.
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: all well; 1: some files failed; 2: wrong usage; 130 after Ctrl-C, 143 after SIGTERM.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # no song's name is worth a trace
     try:
         return _run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt as interrupt:
@@ -93,10 +97,8 @@ def _unknown(word: str, known: list[str]) -> str:
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr, whatever characters it holds."""
-    line = " ".join(f"plugin-bridge: {sentence}".split())
-    encoding = sys.stderr.encoding or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding), file=sys.stderr)
+    """One line on stderr."""
+    print(" ".join(f"plugin-bridge: {sentence}".split()), file=sys.stderr)
 
 
 class _Terminated(KeyboardInterrupt):

@@ -40,9 +40,8 @@ class Lines:
 
     def end(self, path: Path, report: Report) -> None:
         """Print how the song ended."""
-        encoding = self._stream.encoding or "utf-8"
         for line in sentences(report):
-            print(line.encode(encoding, "replace").decode(encoding), file=self._stream, flush=True)
+            print(line, file=self._stream, flush=True)
 
 
 class Bars:

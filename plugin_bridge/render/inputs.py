@@ -49,7 +49,12 @@ class _Place:
 
 
 def _places(path: Path) -> Iterator[_Place]:
-    if not path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name longer than the system takes
+        yield _Place(path, error=f"{display(path)} must be a file or folder, got: {error.strerror}")
+        return
+    if not is_folder:
         yield _Place(path)
         return
     ours = rendered_files(path)

@@ -92,8 +92,8 @@ class _Work:
         board, voicing = desk.build(self.recipe)
         self.settings.check_stems(board.sources)
         with told_of(naming.display(output), "a folder that can be made", "choose another with --output"):
-            found = find_songs(inputs, output)
             _check_folder(output)
+        found = find_songs(inputs, output)
         songs = [place.song for place in found if place.song is not None]
         if len(songs) > 1 and naming.needs_song(self.settings.name):
             raise ValueError(

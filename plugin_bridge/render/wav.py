@@ -101,4 +101,7 @@ class WavWriter:
 
 
 def _chunk(name: bytes, payload: bytes) -> bytes:
-    return struct.pack("<4sI", name, len(payload)) + payload + b"\0" * (len(payload) % 2)
+    # libsndfile 1.2 forgets the pad byte of an odd chunk in RF64 and finds no samples. Text chunks end in
+    # zeros anyway, so the pad is counted in.
+    payload += b"\0" * (len(payload) % 2)
+    return struct.pack("<4sI", name, len(payload)) + payload
