@@ -39,8 +39,8 @@ class Rpca(WholeSignalSeparator):
     """
 
     sources = ("vocals", "accompaniment")
-    window_seconds = 12.0
-    """Clips of 4 to 13 s are what the method was tried on; what is sparse depends on the length."""
+    window_seconds = 24.0
+    """What counts as sparse depends on the length; Huang et al. gave it clips of 4 to 13 s."""
 
     sample_rate: int = 44100
     channels: int = 2
