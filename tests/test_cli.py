@@ -14,6 +14,7 @@ from plugin_bridge.board.preset import Preset
 from plugin_bridge.cli.main import main
 from plugin_bridge.separation import catalogue
 
+ABSENT_DEVICE = "cuda" if sys.platform == "darwin" else "mps"
 PROGRAM = [sys.executable, "-m", "plugin_bridge"]
 
 
@@ -96,6 +97,7 @@ def test_version():
         (("render", "a.wav", "--subtype", "pcm8"), ["pcm8", "float32, pcm24, pcm16"]),
         (("render", "a.wav", "--format", "flac", "--subtype", "float32"), ["FLAC", "wav"]),
         (("render", "a.wav", "--device", "tpu"), ["tpu", "auto, cpu, cuda, mps"]),
+        (("render", "a.wav", "--model", "bands", "--device", ABSENT_DEVICE), [ABSENT_DEVICE, "cpu or auto"]),
         (("render", "a.wav", "--name", "{title}.{ext}"), ["{title}", "{song}"]),
         (("render", "a.wav", "b.wav", "--model", "bands", "--name", "{stem}.{ext}"), ["{song}", "2 songs"]),
         (("render", "a.wav", "--sample-rate", "fast"), ["fast", "Hz"]),

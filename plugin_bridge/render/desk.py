@@ -7,7 +7,6 @@ import msgspec
 
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.board.stemboard import StemBoard
-from plugin_bridge.errors import DeviceError
 from plugin_bridge.render.plan import Voicing
 from plugin_bridge.separation import catalogue
 
@@ -24,16 +23,15 @@ class Recipe:
 def build(recipe: Recipe) -> tuple[StemBoard, Voicing]:
     """The board, and what reports state of it.
 
-    Raises `ModelError`, `PresetError` or `DeviceError` for what is unknown or does not fit together.
+    Raises `ModelError`, `PresetError` or `DeviceError` for what is unknown or does not fit together, and
+    `ValueError` for a device of no known name.
     """
     preset = Preset.load(recipe.preset) if recipe.preset else None
     model = recipe.model or (preset and preset.model) or catalogue.DEFAULT_MODEL
-    if recipe.device not in ("auto", "cpu"):
-        raise DeviceError(
-            f"device must be one that '{model}' runs on, got '{recipe.device}'; use cpu or auto"
-        )
+    # A board that is given a name tells it in its errors, and loads with device "auto".
+    separator = model if recipe.device == "auto" else catalogue.load(model, recipe.device)
     sha256 = catalogue.model_hash(model)
     if preset is None:
-        return StemBoard(model), Voicing(model, sha256)
+        return StemBoard(separator), Voicing(model, sha256)
     content = hashlib.sha256(msgspec.json.encode(preset, order="sorted")).hexdigest()
-    return StemBoard.from_preset(preset, separator=model), Voicing(model, sha256, preset.name, content)
+    return StemBoard.from_preset(preset, separator), Voicing(model, sha256, preset.name, content)

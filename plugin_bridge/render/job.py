@@ -15,7 +15,7 @@ from plugin_bridge.render.observer import Observer, Silent
 from plugin_bridge.render.pipeline import render_song
 from plugin_bridge.render.plan import Policy, Song, Voicing
 from plugin_bridge.render.report import Report
-from plugin_bridge.render.settings import DEVICES, Device, Format, Settings, Subtype, one_of
+from plugin_bridge.render.settings import Device, Format, Settings, Subtype
 from plugin_bridge.render.staging import told_of
 from plugin_bridge.render.workers import Render, render_in_processes
 
@@ -66,7 +66,6 @@ def render(
         name=name,
         channels=tuple(channels),
     )
-    one_of("device", device, DEVICES)
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     if isinstance(inputs, str | PathLike):

@@ -12,7 +12,6 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
 SUBTYPES: tuple[str, ...] = get_args(Subtype)
-DEVICES: tuple[str, ...] = get_args(Device)
 
 _LOWEST_RATE, _HIGHEST_RATE = 1000, 768000
 _HIGHEST_FLAC_RATE = 655350

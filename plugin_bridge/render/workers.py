@@ -7,8 +7,10 @@ SIGTERM reach the workers through their parent, so that each leaves its folder c
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -82,7 +84,8 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self._prepare), daemon=True)
-        process.start()
+        with _deaf_to_interrupts():
+            process.start()
         theirs.close()
         self._give(ours, process)
 
@@ -152,9 +155,22 @@ class _Wire:
         self._connection.send((event, arguments))
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let a child inherit that SIGINT is ignored: a terminal sends it to all, and the parent decides."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(connection: Connection, prepare: Prepare) -> None:
     """A worker's life. A parent that is gone closes the pipe, which ends it like a signal would."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # N processes with N threads each would fight for cores
     wire = _Wire(connection)
