@@ -22,7 +22,7 @@ WRAPPED = {
     "bands at an odd rate": lambda: at_rate(catalogue.load("bands"), 47999),
     "bands in windows": lambda: Windowed(Bands(taps=65), 6000, 2000),
     "repet at 48 kHz": lambda: at_rate(catalogue.load("repet"), 48000),
-    "repet in windows": lambda: Windowed(catalogue.load("repet"), 40000, 30000),
+    "spectral subtraction in windows": lambda: Windowed(catalogue.load("spectral_subtraction"), 40000, 30000),
     "mono bands with a small hop": lambda: Bands(channels=1, hop=32, taps=129),
 }
 WHOLE_SIGNAL = {"repet at 48 kHz"}

@@ -56,8 +56,9 @@ def finite(audio: NDArray[np.floating]) -> tuple[Audio, bool]:
     audio = np.asarray(audio, dtype=np.float32)
     flat = audio.ravel()
     # One pass over common audio: no sample can be too loud, or no number, if the sum of squares is in range.
-    if _QUIETEST < np.dot(flat, flat) <= LOUDEST**2:
-        return audio, False
+    with np.errstate(over="ignore", invalid="ignore"):
+        if _QUIETEST < np.dot(flat, flat) <= LOUDEST**2:
+            return audio, False
     if not audio.size:
         return audio, True
     peak = max(float(audio.max()), -float(audio.min()))
