@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pedalboard
 
+from plugin_bridge import StemBoard, Strip
 from plugin_bridge.separation.classical.bands import Bands
+from plugin_bridge.separation.whole_signal import WholeSignalSeparator
 
 RATE = 44100
 
@@ -31,7 +33,9 @@ def cut(audio: np.ndarray, sizes: Iterable[int]) -> list[np.ndarray]:
 
 def streamed(board, blocks: Iterable[np.ndarray], rate: float = RATE) -> np.ndarray:
     """All that a board gives for blocks and a flush, whose every length is checked on the way."""
-    board.reset()
+    blocks = list(blocks)
+    # A first block of one frame would be taken for channels: the layout must be known, as in pedalboard.
+    board(np.zeros((len(blocks[0]), 8), np.float32), rate)
     taken = given = 0
     out = []
     for block in blocks:
@@ -66,3 +70,29 @@ class FourBands(Bands):
     @property
     def sources(self) -> tuple[str, ...]:
         return ("vocals", "drums", "bass", "other")
+
+
+class Half(WholeSignalSeparator):
+    """A whole-signal separator whose stems are known: half the mix each."""
+
+    sources = ("one", "other")
+    sample_rate = RATE
+    channels = 2
+    window_seconds = 8.0
+
+    def estimate(self, mix):
+        return 0.5 * mix[None]
+
+
+def hard_board(hop=256):
+    """Every effect that is hard to stream, spread over strips and master."""
+    make = HARD_EFFECTS
+    return StemBoard(
+        Bands(hop=hop),
+        {
+            "low": [make["HighpassFilter"](), make["Chorus"](), make["GSMFullRateCompressor"]()],
+            "mid": [make["PitchShift"](), make["Reverb"]()],
+            "high": Strip([make["Delay"](), make["Compressor"]()], gain_db=-3, pan=0.5),
+        },
+        [make["MP3Compressor"](), make["BrickwallLimiter"]()],
+    )

@@ -162,7 +162,7 @@ def test_sample_rate_must_make_sense(sample_rate):
 
 @pytest.mark.parametrize("sample_rate", [0, -1, float("nan"), float("inf"), -float("inf")])
 def test_sample_rate_must_be_positive(board, sample_rate):
-    with pytest.raises(ValueError, match="sample_rate must be positive, got .*; give it in Hz"):
+    with pytest.raises(ValueError, match=r"sample_rate must be positive, got .*; give it in Hz"):
         board(stereo, sample_rate)
 
 
@@ -201,7 +201,7 @@ def test_native_plugins_take_more_channels(native, channels):
 @pytest.mark.parametrize("reset", [True, False])
 def test_stem_board_takes_mono_and_stereo_only(make, reset):
     board = make()
-    with pytest.raises(ValueError, match="^audio must be mono or stereo, got 6 channels; [^\n]*$"):
+    with pytest.raises(ValueError, match=r"^audio must be mono or stereo, got 6 channels; [^\n]*$"):
         board(noise(800, 6), RATE, reset=reset)
     assert board(stereo, RATE).shape == stereo.shape
 
@@ -344,7 +344,7 @@ def test_whole_call_between_blocks_starts_a_new_stream(board):
     assert board.flush().shape == (2, 0)
 
 
-@pytest.mark.parametrize("change", [dict(rate=48000), dict(channels=1)])
+@pytest.mark.parametrize("change", [{"rate": 48000}, {"channels": 1}])
 def test_change_of_rate_or_channels_starts_a_new_stream(board, change):
     board(stereo, RATE, reset=False)
     audio, rate = stereo[: change.get("channels", 2)], change.get("rate", RATE)
