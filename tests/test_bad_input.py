@@ -309,6 +309,13 @@ def test_channels_that_are_not_there(tmp_path):
     assert_one_sentence(render(path, tmp_path), "got 6; choose with --channels")
 
 
+def test_stems_may_be_named_as_on_the_command_line(tmp_path):
+    path = write(tmp_path / "a.wav", noise(100))
+    assert list(render(path, tmp_path, stems="high,low").stems) == ["low", "high"]
+    with pytest.raises(ValueError, match="stems must be one of low, mid, high, got 'vocals'"):
+        render(path, tmp_path, stems="vocals")
+
+
 def test_an_empty_song_is_no_flac(tmp_path):
     path = write(tmp_path / "a.wav", noise(0))
     assert_one_sentence(render(path, tmp_path, format="flac"), "must have frames to be FLAC")

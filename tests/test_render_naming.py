@@ -156,6 +156,7 @@ def test_a_file_named_twice_is_one_song(tmp_path):
         ({"format": "flac", "subtype": "float32"}, "subtype must be pcm24 or pcm16 in FLAC"),
         ({"sample_rate": 10}, "sample_rate must be 'source' or 1000 to 768000 Hz"),
         ({"format": "flac", "sample_rate": 700000}, "at most 655350 Hz in FLAC"),
+        ({"stems": ()}, "stems must name at least one"),
         ({"channels": (1, 1)}, "channels must be one or two different numbers"),
         ({"channels": (1, 2, 3)}, "channels must be one or two different numbers"),
         ({"channels": (0,)}, "channels must be one or two different numbers"),

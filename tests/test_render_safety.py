@@ -48,6 +48,24 @@ def test_nothing_is_overwritten_unless_asked(song, tmp_path):
     assert render(song, tmp_path / "out", Policy(force=True)).status == "rendered"
 
 
+def test_a_report_that_is_not_ours_is_not_overwritten(song, tmp_path):
+    (tmp_path / "out/song").mkdir(parents=True)
+    (tmp_path / "out/song/report.json").write_text("mine")
+    with pytest.raises(AudioFileError, match="must not exist yet"):
+        render(song, tmp_path / "out")
+    assert (tmp_path / "out/song/report.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("policy", [Policy(force=True), Policy(resume=True), Policy()])
+def test_a_stem_never_replaces_its_source(tmp_path, policy):
+    path = write_song(tmp_path / "odd.wav")
+    before = path.read_bytes()
+    with pytest.raises(AudioFileError, match="must not be replaced by its own stem"):
+        render(path, tmp_path, policy, name="{stem}.{ext}")
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["odd.wav"]
+
+
 def alter(path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

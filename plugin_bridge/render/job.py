@@ -28,7 +28,7 @@ def render(
     *,
     model: str | None = None,
     preset: str | None = None,
-    stems: Iterable[str] | None = None,
+    stems: str | Iterable[str] | None = None,
     mix: bool = False,
     format: Format = "wav",
     subtype: Subtype | None = None,
@@ -47,7 +47,8 @@ def render(
     WAV is never clipped or scaled; where PCM would clip, all stems get one common gain. `name` places the
     files below `output` with the fields {song} {stem} {ext} {folder} {model} {preset} {rate} {bits};
     `{folder}` is the song's folder below the folder given. `channels` picks one or two channels, counted
-    from 1. `stems` None writes all; `mix` adds their sum through the master as `mix`.
+    from 1. `stems` None writes all, "vocals,drums" or a list only these; `mix` adds the sum of all through
+    the master as `mix`.
 
     A file that cannot be rendered gives a report with `status` "failed" and one sentence in `error`; the
     others go on. Nothing is overwritten unless `force` redoes everything or `resume` keeps what is right
@@ -58,7 +59,7 @@ def render(
     names that are unknown or do not fit, `AudioFileError` when `output` cannot be a folder.
     """
     settings = Settings(
-        stems=None if stems is None else tuple(stems),
+        stems=None if stems is None else tuple(stems.split(",") if isinstance(stems, str) else stems),
         mix=mix,
         format=format,
         subtype=subtype,

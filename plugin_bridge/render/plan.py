@@ -78,7 +78,7 @@ class Plan:
         self.targets = {name: song.output / self._relative(name) for name in self.names}
 
     def check(self) -> None:
-        """Raise `AudioFileError` when the format cannot hold this song."""
+        """Raise `AudioFileError` when the format cannot hold a song, or a stem would replace its source."""
         try:
             self.settings.check_rate(self.sample_rate)
         except ValueError as error:
@@ -87,6 +87,13 @@ class Plan:
             raise AudioFileError(
                 f"{naming.display(self.song.path)} must have frames to be FLAC, got none; use --format wav"
             )
+
+        for path in self.targets.values():
+            if path.exists() and path.samefile(self.song.path):
+                raise AudioFileError(
+                    f"{naming.display(path)} must not be replaced by its own stem; "
+                    "choose another --output or --name"
+                )
 
     def origin(self, source_sha256: str) -> Origin:
         """All that the files depend on."""
@@ -118,7 +125,7 @@ class Plan:
                     "choose another --output or --name, or replace them with --force"
                 )
             return None
-        there = [path for path in self.targets.values() if path.exists()]
+        there = [path for path in (*self.targets.values(), self._report, self._manifest) if path.exists()]
         if there and not policy.resume:
             raise AudioFileError(
                 f"{naming.display(there[0])} must not exist yet, got a file; "

@@ -49,6 +49,8 @@ class Settings:
         if len(self.channels) > 2 or repeats or min((1, *self.channels)) < 1:
             listed = ",".join(str(number) for number in self.channels)
             raise ValueError(f"channels must be one or two different numbers from 1, got {listed}")
+        if not self.stems and self.stems is not None and not self.mix:
+            raise ValueError("stems must name at least one where no mix is asked for, got none")
         naming.check_template(self.name)
 
     def check_rate(self, sample_rate: int) -> None:
