@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,8 +15,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pedalboard
 from pedalboard import Plugin
+from pedalboard.io import AudioFile
 
 from plugin_bridge.board.listing import CheckedList
+from plugin_bridge.board.parameters import switch
 from plugin_bridge.errors import PresetError
 
 Effect = dict[str, Any]
@@ -25,6 +28,7 @@ _CONTAINERS = {"Chain": pedalboard.Chain, "Mix": pedalboard.Mix, "Pedalboard": p
 _HOSTED = {
     name: getattr(pedalboard, name) for name in ("VST3Plugin", "AudioUnitPlugin") if hasattr(pedalboard, name)
 }
+_LARGEST = float(np.finfo(np.float32).max)
 _paths: WeakKeyDictionary[Plugin, tuple[Path, str | None]] = WeakKeyDictionary()
 
 
@@ -204,20 +208,45 @@ def _made(name: str, kind: type[Plugin], values: Effect) -> Plugin:
     known_keys(values, name, allowed)
     try:
         return kind(**{key: _native(kind, key, value) for key, value in values.items()})
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
         reason = "a value has the wrong type" if "incompatible" in str(error) else str(error)
         raise PresetError(f"{name} must get values that it takes, got {values}: {reason}") from error
 
 
 def _native(kind: type[Plugin], key: str, value: Any) -> Any:
-    if not isinstance(value, str) or key == "impulse_response_filename":
-        return value
-    members = getattr(type(getattr(kind(), key)), "__members__", None)
-    if members is None:
-        raise ValueError(f"{key} must be a number, got '{value}'")
-    if value not in members:
-        raise ValueError(f"{key} must be one of {', '.join(members)}")
-    return members[value]
+    if key == "impulse_response_filename":
+        return _sound_file(value)
+    usual = _usual(kind, key)
+    members = getattr(type(usual), "__members__", None)
+    if members is not None:
+        if not isinstance(value, str) or value not in members:
+            raise ValueError(f"{key} must be one of {', '.join(members)}")
+        return members[value]
+    return switch(key, value) if isinstance(usual, bool) else _number(key, value)
+
+
+@cache
+def _usual(kind: type[Plugin], key: str) -> Any:
+    """The value that a parameter has before it is set."""
+    return 1.0 if kind is pedalboard.Convolution else getattr(kind(), key)
+
+
+def _number(key: str, value: object) -> float:
+    """The number, where a plugin can work with it; pedalboard itself lets NaN in."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{key} must be a number")
+    off = key.endswith("_db") and value == -inf
+    if not (off or abs(value) < _LARGEST):
+        raise ValueError(f"{key} must be a finite number")
+    return value
+
+
+def _sound_file(path: object) -> object:
+    # A Convolution made from a file that holds no sound would be silently without effect.
+    if isinstance(path, str) and Path(path).exists():
+        with AudioFile(path):
+            pass
+    return path
 
 
 def _hosted_from_dict(values: Effect) -> Plugin:
