@@ -216,7 +216,7 @@ def _made(name: str, kind: type[Plugin], values: Effect) -> Plugin:
 def _native(kind: type[Plugin], key: str, value: Any) -> Any:
     if key == "impulse_response_filename":
         return _sound_file(value)
-    usual = _usual(kind, key)
+    usual = _usual(kind.__name__, key)
     members = getattr(type(usual), "__members__", None)
     if members is not None:
         if not isinstance(value, str) or value not in members:
@@ -226,9 +226,9 @@ def _native(kind: type[Plugin], key: str, value: Any) -> Any:
 
 
 @cache
-def _usual(kind: type[Plugin], key: str) -> Any:
+def _usual(effect: str, key: str) -> Any:
     """The value that a parameter has before it is set."""
-    return 1.0 if kind is pedalboard.Convolution else getattr(kind(), key)
+    return 1.0 if effect == "Convolution" else getattr(effect_classes()[effect](), key)
 
 
 def _number(key: str, value: object) -> float:

@@ -4,11 +4,11 @@ A preset is a TOML file; ours and the user's have the same form (`folders.data_f
 """
 
 import os
-import tempfile
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import msgspec
 import tomlkit
@@ -34,6 +34,12 @@ class StripSettings(
     solo: bool = False
     effects: list[dict[str, Any]] = []
 
+    @classmethod
+    def of(cls, strip: Strip) -> Self:
+        """The settings of a strip. Raises `TypeError` for an effect that cannot be described."""
+        usual = msgspec.structs.asdict(cls())
+        return cls(**{key: value for key, value in strip.to_dict().items() if value != usual[key]})
+
     def strip(self) -> Strip:
         """The strip with effects of its own. Raises `PresetError` for values that it refuses."""
         try:
@@ -55,8 +61,10 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     @classmethod
     def names(cls) -> list[str]:
         """Names of all presets, sorted."""
-        found = {path.stem for folder in data_folders("presets") for path in folder.glob("*.toml")}
-        return sorted(name for name in found if NAME.fullmatch(name))
+        files = (
+            path for folder in data_folders("presets") for path in folder.glob("*.toml") if path.is_file()
+        )
+        return sorted({path.stem for path in files if NAME.fullmatch(path.stem)})
 
     @classmethod
     def load(cls, name: str | os.PathLike[str]) -> Self:
@@ -70,10 +78,8 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
             values = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
             raise PresetError(f"a preset must be a readable file, got {path}: {error.strerror}") from error
-        except (
-            ValueError,
-            RecursionError,
-        ) as error:  # not UTF-8, not TOML, a number or a nesting beyond reason
+        except (ValueError, RecursionError) as error:
+            # Not UTF-8, not TOML, or a number or a nesting beyond all reason.
             raise PresetError(f"a preset must be TOML, got {path}: {error}") from error
         return cls._from_values(values, path)
 
@@ -98,31 +104,30 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     @classmethod
     def of(cls, board: StemBoard, name: str, description: str = "") -> Self:
         """The settings of a board. Raises `TypeError` for an effect that cannot be described."""
-        strips = {
-            source: msgspec.convert(strip.to_dict(), StripSettings) for source, strip in board.strips.items()
-        }
+        strips = {source: StripSettings.of(strip) for source, strip in board.strips.items()}
         return cls(
             name=name,
             description=description,
             model=board.model,
             strips={source: settings for source, settings in strips.items() if settings != StripSettings()},
-            master=msgspec.convert(board.master.to_dict(), StripSettings),
+            master=StripSettings.of(board.master),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the preset as TOML, aside and then renamed. Raises `PresetError` where it cannot."""
         path = Path(path)
-        values = {"schema": self.schema, **msgspec.to_builtins(self)}
+        set_values = {
+            key: value for key, value in msgspec.to_builtins(self).items() if value not in (None, {})
+        }
+        text = tomlkit.dumps({"schema": self.schema, **set_values})
+        aside = path.with_name(f".preset-{uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".preset-", suffix=".tmp")
             try:
-                with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                    file.write(tomlkit.dumps(values))
+                aside.write_text(text, "utf-8", newline="\n")
                 os.replace(aside, path)
-            except BaseException:
-                os.unlink(aside)
-                raise
+            finally:
+                aside.unlink(missing_ok=True)
         except OSError as error:
             raise PresetError(
                 f"a preset must be written to a writable folder, got {path}: {error.strerror}"
