@@ -182,6 +182,23 @@ def known_keys(values: object, name: str, allowed: Collection[str]) -> dict[str,
     return dict(values)
 
 
+def set_parameter(plugin: Plugin, name: str, value: Any) -> None:
+    """Move a parameter of an effect, in native units.
+
+    Raises `PresetError` for a parameter that the effect does not have or a value that it refuses.
+    """
+    kind = type(plugin)
+    known = getattr(plugin, "parameters", None) if kind in _HOSTED.values() else _settable(kind)
+    if known is None or name not in known:
+        raise PresetError(f"{kind.__name__} must get parameters that it has, got '{name}'")
+    try:
+        setattr(plugin, name, value if kind in _HOSTED.values() else _native(kind, name, value))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PresetError(
+            f"{name} of {kind.__name__} must get a value that it takes, got {value!r}"
+        ) from error
+
+
 def same_effects(some: Sequence[Plugin], others: Sequence[Plugin]) -> bool:
     """Whether two lists hold effects described alike; what cannot be described equals only itself."""
     return [_identity(effect) for effect in some] == [_identity(effect) for effect in others]

@@ -41,6 +41,8 @@ class Session:
         self._stream = self._hosted.stream()
         self._hop = self._stream.hop
         self._rack = Rack(strips, master, sample_rate, channels, grid_for(self._hop))
+        self._pushed = self._given = self._dropped = 0
+        self._ready: Stems
         self._clear()
 
     @property
@@ -63,6 +65,34 @@ class Session:
         self._pushed += block.shape[1]
         self._run(block)
         return self._give(max(0, self._pushed - self.latency) - self._given)
+
+    @property
+    def hop(self) -> int:
+        """Frames in which the separator steps."""
+        return self._hop
+
+    @property
+    def stream_latency(self) -> int:
+        """Frames by which the separator's stream, its rate adapter included, is late after a hop."""
+        return self._stream.latency
+
+    @property
+    def strips_latency(self) -> int:
+        """Frames by which the strips and the master are late."""
+        return self._rack.latency
+
+    def advance(self, block: Audio) -> Stems:
+        """All that whole hops give at once, for one who keeps time: n frames in, n less both latencies out.
+
+        Shape: `(channels, n * hop)` to `(sources + 1, channels, frames)`, the mix in the last row.
+        """
+        self._follow_edits()
+        self._pushed += block.shape[1]
+        self._run(block)
+        rows: Stems = self._ready
+        self._ready = rows[..., :0]
+        self._given += rows.shape[2]
+        return rows
 
     def flush(self) -> Mixed:
         """What is still inside, so that as many frames came out as went in; then starts anew."""

@@ -128,6 +128,13 @@ class StemBoard(PedalboardCall):
         """
         return Session(self._separator, list(self._strips.values()), self._master, sample_rate, channels)
 
+    def live_session(self, sample_rate: float) -> Session:
+        """A stereo stream of its own that steps with the model's hop.
+
+        Raises `ValueError` for a separator that cannot stream.
+        """
+        return self._streaming(sample_rate, 2)
+
     def grid(self, sample_rate: float) -> int:
         """Frames in which the strips' effects step at this rate."""
         hosted = at_rate(self._separator, sample_rate)

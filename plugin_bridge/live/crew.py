@@ -1,0 +1,138 @@
+"""The processes of an engine, from the control process's side: how they are started, watched and ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Semaphore
+from typing import Any
+
+from plugin_bridge.errors import DeviceError
+from plugin_bridge.live import protocol
+from plugin_bridge.live.worker import run_worker
+
+SPAWN = multiprocessing.get_context("spawn")
+"""Spawn, never fork: a forked child would hold our locks and our sockets."""
+
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclass
+class Member:
+    """One process and our end of its pipe."""
+
+    process: SpawnProcess
+    pipe: Connection
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process.is_alive()
+
+    def tell(self, message: object) -> bool:
+        """Say something; False when nobody is there to hear."""
+        try:
+            self.pipe.send(message)
+        except (BrokenPipeError, OSError):
+            return False
+        return True
+
+    def heard(self) -> list[Any]:
+        """All that was said to us since."""
+        messages = []
+        try:
+            while self.pipe.poll():
+                messages.append(self.pipe.recv())
+        except (EOFError, OSError):
+            pass  # what was said before the end is still worth hearing
+        return messages
+
+    def answer(self, what: str) -> Any:
+        """Wait for an answer. Raises `DeviceError` when none comes."""
+        try:
+            if self.pipe.poll(_PATIENCE_SECONDS):
+                return self.pipe.recv()
+        except (EOFError, OSError):
+            pass
+        raise DeviceError(f"{what} must answer when it starts, got none; see the lines above for the reason")
+
+    def end(self, patience_seconds: float = 2.0) -> None:
+        """Ask the process to quit, and end it if it does not."""
+        self.tell(protocol.Quit())
+        self.process.join(patience_seconds)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+
+
+def hire(target: Any, *arguments: Any) -> Member:
+    """Start a process that runs `target(pipe, *arguments)`."""
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=target, args=(theirs, *arguments), daemon=True)
+    process.start()
+    theirs.close()
+    return Member(process, ours)
+
+
+@dataclass
+class Slot:
+    """A worker's place: the process in it, the board it holds, and what it is doing."""
+
+    number: int
+    wake: Semaphore
+    member: Member | None = None
+    state: str = "empty"  # empty, building, resting, working
+    plan: protocol.BoardPlan | None = None
+    built: protocol.Built | None = None
+    refused: str = ""
+    position: int = 0
+    moved_at: float = field(default_factory=time.monotonic)
+
+    def hire(self, plan: protocol.BoardPlan, sample_rate: int, join: protocol.Join | None) -> None:
+        """Put a new process into the slot and let it build."""
+        self.member = hire(run_worker, self.wake)
+        if join is not None:
+            self.member.tell(join)
+        self.build(plan, sample_rate)
+
+    def build(self, plan: protocol.BoardPlan, sample_rate: int) -> None:
+        """Let the process build a board."""
+        assert self.member is not None
+        self.state, self.plan, self.built, self.refused = "building", plan, None, ""
+        self.member.tell(protocol.Build(plan, sample_rate))
+
+    def listen(self) -> None:
+        """Take in what the process has said."""
+        for message in self.member.heard() if self.member else []:
+            self.take(message)
+
+    def take(self, message: object) -> None:
+        """Take in one answer."""
+        if isinstance(message, protocol.Built):
+            self.state, self.built = "resting", message
+        elif isinstance(message, protocol.Refused):
+            self.state, self.refused = "resting", message.reason
+
+    def start(self, history: int) -> None:
+        """Let the process work on the input."""
+        assert self.member is not None
+        self.member.tell(protocol.Start(history))
+        self.state, self.moved_at = "working", time.monotonic()
+
+    def rest(self) -> None:
+        """Let the process keep its board and do nothing."""
+        if self.member is not None and self.state == "working":
+            self.member.tell(protocol.Rest())
+            self.state = "resting"
+
+    def bury(self) -> None:
+        """Clear the slot of a process that is dead or must be."""
+        if self.member is not None:
+            self.member.process.kill()
+            self.member.process.join()
+            self.member.pipe.close()
+        self.member, self.state, self.built = None, "empty", None

@@ -1,0 +1,91 @@
+"""A worker's work: input hop by hop through a session, results where they belong, times counted."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plugin_bridge.board.session import Session
+from plugin_bridge.live.ring import Ring
+from plugin_bridge.live.shared import Segment
+from plugin_bridge.live.worker_words import STATISTICS, time_bin
+
+
+class Place:
+    """What the worker of a slot reads and writes in shared memory."""
+
+    def __init__(self, segment: Segment, slot: int) -> None:
+        self.input, self.output = Ring(segment, "in"), Ring(segment, f"out{slot}")
+        self.statistics: NDArray[np.int64] = segment[f"statistics{slot}"]
+        self.times: NDArray[np.int64] = segment[f"times{slot}"]
+        self.statistics[:] = 0
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to one of the worker's counters."""
+        self.statistics[STATISTICS.index(name)] += by
+
+    def note(self, name: str, value: int) -> None:
+        """Set one of the worker's figures."""
+        self.statistics[STATISTICS.index(name)] = value
+
+
+class Work:
+    """A session at work from a position on. Results of `n` frames of input lie at the same positions."""
+
+    def __init__(self, session: Session, place: Place, history: int) -> None:
+        self._session, self._place = session, place
+        self._deadline = session.hop / session.sample_rate
+        self._block = np.zeros((2, session.hop), np.float32)
+        self._results = np.zeros((2, 0), np.float32)
+        self._worst_ns = 0
+        self._start(history)
+
+    def _start(self, history: int) -> None:
+        self._session.reset()
+        # Some past is worked through first, so that the model knows the song and the results begin early.
+        self._position = max(0, self._place.input.end - history)
+        self._place.output.start_at(self._position)
+        self._place.note("position", self._position)
+        self._place.note("working", 1)
+
+    def hop(self) -> bool:
+        """Work on the next hop; False if it is not there yet."""
+        if not self._place.input.read(self._position, self._block):
+            if self._position < self._place.input.end - self._place.input.capacity:
+                # So late that the input is written over: begin anew where it is not.
+                self._place.count("skipped")
+                self._start(self._place.input.capacity // 4)
+            return False
+        begin, own = time.perf_counter(), time.thread_time()
+        self._publish(self._session.advance(self._block))
+        self._position += self._session.hop
+        self._account(time.perf_counter() - begin, time.thread_time() - own)
+        return True
+
+    def rest(self) -> None:
+        """Say that nothing more comes."""
+        self._place.note("working", 0)
+
+    def _publish(self, rows: NDArray[np.float32]) -> None:
+        """Write results as they are played: main first, then the stems, each left and right."""
+        frames = rows.shape[-1]
+        if not frames:
+            return
+        if self._results.shape != (2 * len(rows), frames):
+            self._results = np.zeros((2 * len(rows), frames), np.float32)
+        self._results[:2] = rows[-1]
+        self._results[2:] = rows[:-1].reshape(-1, frames)
+        self._place.output.write(self._results)
+
+    def _account(self, seconds: float, own_seconds: float) -> None:
+        place = self._place
+        place.count("hops")
+        if own_seconds > self._deadline:
+            place.count("own_misses")
+        elif seconds > self._deadline:
+            place.count("machine_late")
+        if seconds * 1e9 > self._worst_ns:
+            self._worst_ns = int(seconds * 1e9)
+            place.note("worst_ns", self._worst_ns)
+        place.note("position", self._position)
+        place.times[time_bin(seconds)] += 1

@@ -1,0 +1,144 @@
+"""The worker process: builds boards, obeys the control process, and works while it is told to."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Semaphore
+
+import numpy as np
+
+from plugin_bridge.board.effects import set_parameter
+from plugin_bridge.board.session import Session
+from plugin_bridge.board.stemboard import StemBoard
+from plugin_bridge.board.strip import Strip
+from plugin_bridge.errors import PluginBridgeError
+from plugin_bridge.live import protocol
+from plugin_bridge.live.latency import Need
+from plugin_bridge.live.priority import WORKER_PRIORITY, raise_priority
+from plugin_bridge.live.shared import Segment
+from plugin_bridge.live.work import Place, Work
+
+_WARM_HOPS = 24
+_WAIT_SECONDS = 0.05
+_IDLE_SECONDS = 1.0
+
+
+def run_worker(pipe: Connection, wake: Semaphore) -> None:
+    """The process's main function: obeys the pipe until it is closed or told to quit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; the control process ends us
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    worker = Worker(pipe, wake)
+    try:
+        while worker.turn():
+            pass
+    except (EOFError, BrokenPipeError):
+        pass  # the control process is gone, and so is our reason to be
+    except Exception as error:
+        # One line, not a traceback: the control process replaces us and says so.
+        sys.exit(f"worker: {type(error).__name__}: {error}")
+    finally:
+        worker.close()
+
+
+class Worker:
+    """The state of a worker process."""
+
+    def __init__(self, pipe: Connection, wake: Semaphore) -> None:
+        self._pipe, self._wake = pipe, wake
+        self._board: StemBoard | None = None
+        self._session: Session | None = None
+        self._segment: Segment | None = None
+        self._place: Place | None = None
+        self._work: Work | None = None
+
+    def turn(self) -> bool:
+        """Work on one hop and obey what has been said, or wait for either; False to end."""
+        busy = self._work is not None and self._work.hop()
+        while self._pipe.poll(_IDLE_SECONDS if self._work is None else 0):
+            message = self._pipe.recv()
+            if isinstance(message, protocol.Quit):
+                return False
+            self._obey(message)
+        if self._work is not None and not busy:
+            self._wake.acquire(timeout=_WAIT_SECONDS)
+        return True
+
+    def close(self) -> None:
+        """Let the shared memory go; the views on it first."""
+        self._work = self._place = None
+        if self._segment is not None:
+            self._segment.close()
+
+    def _obey(self, message: object) -> None:
+        match message:
+            case protocol.Build():
+                self._pipe.send(self._build(message))
+            case protocol.Join():
+                self._segment = Segment(message.specs, message.segment)
+                self._place = Place(self._segment, message.slot)
+                raise_priority(WORKER_PRIORITY)
+            case protocol.Start():
+                if self._session is not None and self._place is not None:
+                    self._work = Work(self._session, self._place, message.history)
+            case protocol.Rest():
+                self._rest()
+            case protocol.Move():
+                setattr(self._strip(message.strip), message.parameter, message.value)
+            case protocol.MoveEffect():
+                effect = self._strip(message.strip).effects[message.effect]
+                set_parameter(effect, message.parameter, message.value)
+            case protocol.Fail():
+                _fail(message.how)
+            case _:
+                raise TypeError(f"a worker must be told what it knows, got {message!r}")
+
+    def _rest(self) -> None:
+        if self._work is not None:
+            self._work.rest()
+        self._work = None
+
+    def _build(self, build: protocol.Build) -> protocol.Built | protocol.Refused:
+        self._rest()
+        plan = build.plan
+        try:
+            strips = {source: Strip.from_dict(values) for source, values in plan.strips.items()}
+            board = StemBoard(plan.model, strips, Strip.from_dict(plan.master))
+            session = board.live_session(build.sample_rate)
+        except (PluginBridgeError, ValueError, TypeError) as error:
+            return protocol.Refused(str(error))
+        self._board, self._session = board, session
+        times = _warm_up(session)
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # a collection takes as long as a hop; what we make goes by reference count
+        need = Need(session.hop, session.stream_latency, session.strips_latency)
+        return protocol.Built(board.sources, need, float(np.median(times)), max(times[_WARM_HOPS // 2 :]))
+
+    def _strip(self, name: str) -> Strip:
+        if self._board is None:
+            raise RuntimeError(f"a strip must be on a board, got '{name}' before one was built")
+        return self._board.master if name == "master" else self._board[name]
+
+
+def _warm_up(session: Session) -> list[float]:
+    """Run on noise until first calls, page faults and caches are behind us; the time of each hop."""
+    noise = (0.1 * np.random.default_rng(0).standard_normal((2, session.hop))).astype(np.float32)
+    times = []
+    for _ in range(_WARM_HOPS):
+        begin = time.perf_counter()
+        session.advance(noise)
+        times.append(time.perf_counter() - begin)
+    session.reset()
+    return times
+
+
+def _fail(how: str) -> None:
+    if how == "hang":
+        time.sleep(3600)
+    raise RuntimeError(f"told to fail: {how}")
