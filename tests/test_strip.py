@@ -140,7 +140,7 @@ def test_strip_compares_with_strips_only_and_has_no_hash():
 # Numbers -------------------------------------------------------------------------------------------
 
 
-@given(st.floats() | st.integers())
+@given(st.floats(allow_subnormal=False) | st.integers())
 def test_range_keeps_or_refuses_every_number(value):
     for within in (GAIN_DB, PAN):
         if within.lowest <= value <= within.highest:
@@ -159,9 +159,11 @@ def test_amplitude_and_balance():
         np.testing.assert_array_equal(balance(pan, 1), [1])
 
 
+# Without denormals: a hosted plugin built with -ffast-math turns them off for the whole thread.
 @given(
     targets=st.lists(
-        st.tuples(st.integers(0, 300), st.floats(0, 4, width=32), st.integers(0, 50)), max_size=6
+        st.tuples(st.integers(0, 300), st.floats(0, 4, width=32, allow_subnormal=False), st.integers(0, 50)),
+        max_size=6,
     ),
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=8),
 )
