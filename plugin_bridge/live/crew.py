@@ -12,6 +12,7 @@ from typing import Any
 
 from plugin_bridge.errors import DeviceError
 from plugin_bridge.live import protocol
+from plugin_bridge.live.plans import form, moves
 from plugin_bridge.live.worker import run_worker
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -89,6 +90,7 @@ class Slot:
     plan: protocol.BoardPlan | None = None
     built: protocol.Built | None = None
     refused: str = ""
+    complaints: list[str] = field(default_factory=list)
     position: int = 0
     moved_at: float = field(default_factory=time.monotonic)
 
@@ -105,6 +107,15 @@ class Slot:
         self.state, self.plan, self.built, self.refused = "building", plan, None, ""
         self.member.tell(protocol.Build(plan, sample_rate))
 
+    def follow(self, plan: protocol.BoardPlan) -> bool:
+        """Move the board's levels and values to those of a plan; False if that takes building."""
+        if self.member is None or self.plan is None or form(self.plan) != form(plan):
+            return False
+        for message in moves(self.plan, plan):
+            self.member.tell(message)
+        self.plan = plan
+        return True
+
     def listen(self) -> None:
         """Take in what the process has said."""
         for message in self.member.heard() if self.member else []:
@@ -116,6 +127,8 @@ class Slot:
             self.state, self.built = "resting", message
         elif isinstance(message, protocol.Refused):
             self.state, self.refused = "resting", message.reason
+        elif isinstance(message, protocol.Unable):
+            self.complaints.append(message.reason)
 
     def start(self, history: int) -> None:
         """Let the process work on the input."""

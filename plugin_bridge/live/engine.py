@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import ceil
 from typing import Any
-
-import numpy as np
 
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import audio_process, protocol
 from plugin_bridge.live.crew import SPAWN, Member, Slot, hire
 from plugin_bridge.live.drivers.driver import AudioRequest
+from plugin_bridge.live.figures import counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
+from plugin_bridge.live.plans import form, moved
 from plugin_bridge.live.playback import COUNTERS, DRY, SLOTS, playback_specs
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
-from plugin_bridge.live.worker_words import STATISTICS, percentiles
+from plugin_bridge.live.worker_words import STATISTICS
 
 _HUNG_SECONDS = 0.5
 _DEATHS_WINDOW_SECONDS = 60.0
@@ -35,9 +36,9 @@ _RING_SECONDS = 2.0
 class EngineRequest:
     """What an engine is to be: its audio, its board, and how much latency to plan beyond the least.
 
-    `safety_ms` is the time a worker may be late, 0 to derive it from a hop's measured time; `reserve_ms` is kept
-    free for models, presets and blocks that need more; `largest_block` is the largest host block planned for, 0
-    for the driver's own.
+    `safety_ms` is the time a worker may be late, 0 to derive it from a hop's measured time; `reserve_ms`
+    is kept free for models, presets and blocks that need more; `largest_block` is the largest host block
+    planned for, 0 for the driver's own.
     """
 
     audio: AudioRequest
@@ -50,8 +51,8 @@ class EngineRequest:
 class Engine:
     """An audio process, a worker that plays, and one that stands by.
 
-    Raises `DeviceError` where the device cannot be opened or memory is short, and `PresetError` for a board that
-    cannot be built.
+    Raises `DeviceError` where the device cannot be opened or memory is short, and `PresetError` for a
+    board that cannot be built.
     """
 
     def __init__(self, request: EngineRequest) -> None:
@@ -74,8 +75,6 @@ class Engine:
         except BaseException:
             self.stop()
             raise
-
-    # --- start and stop ---------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         self._audio = hire(audio_process.run_audio, self._wakes, self.request.audio)
@@ -109,9 +108,7 @@ class Engine:
         room = max(round(_RING_SECONDS * self.sample_rate), 4 * (self.latency.total + self.largest_block))
         self._segment = Segment(playback_specs(rows, room))
         self._counters, self._wanted = self._segment["counters"], self._segment["wanted"]
-        self._meters = self._segment["meters"]
         self._statistics = [self._segment[f"statistics{slot}"] for slot in range(SLOTS)]
-        self._times = [self._segment[f"times{slot}"] for slot in range(SLOTS)]
         self._input = Ring(self._segment, "in")
         self._results = [Ring(self._segment, f"out{slot}") for slot in range(SLOTS)]
         self._wanted[0] = DRY
@@ -149,17 +146,26 @@ class Engine:
         for slot in self._slots:
             slot.member = None
         if self._segment is not None:
-            for name in ("_counters", "_wanted", "_meters", "_statistics", "_times", "_input", "_results"):
+            for name in ("_counters", "_wanted", "_statistics", "_input", "_results"):
                 self.__dict__.pop(name, None)
             self._segment.close()
             self._segment = None
 
-    # --- changes ----------------------------------------------------------------------------------------------
-
     def move(self, strip: str, parameter: str, value: float | bool) -> None:
         """Move a strip's `gain_db`, `pan`, `mute` or `solo`; "master" names the master."""
-        self._tell_workers(protocol.Move(strip, parameter, value))
-        self._plan = _moved(self._plan, strip, {parameter: value})
+        if self._next is not None:
+            self._next = moved(self._next, strip, {parameter: value})
+        self._follow(moved(self._plan, strip, {parameter: value}))
+
+    def _follow(self, plan: protocol.BoardPlan) -> None:
+        self._plan = plan
+        for slot in self._slots:
+            slot.follow(plan)
+
+    @property
+    def plan(self) -> protocol.BoardPlan:
+        """The board that plays, or the one on its way."""
+        return self._next or self._plan
 
     def set_bypass(self, bypass: bool) -> None:
         """Play the delayed mix instead of the board, at the same latency; also for a host's latency ping."""
@@ -167,14 +173,16 @@ class Engine:
         self._point()
 
     def change(self, plan: protocol.BoardPlan) -> None:
-        """Change to another board: levels and effect values move at once, all else is built aside and swapped in.
+        """Change to another board.
 
-        Of several changes in a row the last one wins.
+        Levels and effect values move at once; all else is built aside and swapped in. Of several changes
+        in a row the last one wins. Raises `PresetError` for strips that the stems lack.
         """
-        if _form(plan) == _form(self._plan) and self._next is None:
-            for message in _moves(self._plan, plan):
-                self._tell_workers(message)
-            self._plan = plan
+        unknown = sorted(set(plan.strips) - set(self.sources))
+        if unknown:
+            raise PresetError(f"strips must be among {', '.join(self.sources)}, got '{unknown[0]}'")
+        if form(plan) == form(self._plan) and self._next is None:
+            self._follow(plan)
         else:
             self._next = plan
 
@@ -195,18 +203,13 @@ class Engine:
         member = self._slots[self._active].member
         return member.process.pid if member is not None else None
 
-    def _tell_workers(self, message: object) -> None:
-        for slot in self._slots:
-            if slot.member is not None and slot.plan is not None and _form(slot.plan) == _form(self._plan):
-                slot.member.tell(message)
-
-    # --- watching ---------------------------------------------------------------------------------------------
-
     def tick(self) -> None:
         """Look after everything once."""
         self._hear_audio()
         for slot in self._slots:
             slot.listen()
+            self.events.extend(slot.complaints)
+            slot.complaints.clear()
             self._watch(slot)
         self._pursue_change()
         self._keep_standby()
@@ -225,8 +228,8 @@ class Engine:
         if refused != self._refused_block:
             self._refused_block = refused
             self.events.append(
-                f"the host's block must be at most {self.largest_block} frames at this latency, got {refused}: it is "
-                f"played as the delayed mix; restart with --largest-block {refused}"
+                f"the host's block must be at most {self.largest_block} frames at this latency, got "
+                f"{refused}: it is played as the delayed mix; restart with --largest-block {refused}"
             )
 
     def _watch(self, slot: Slot) -> None:
@@ -257,13 +260,13 @@ class Engine:
             self.events.append(f"{self._given_up}; the delayed mix plays until the engine is restarted")
 
     def _pursue_change(self) -> None:
-        """Carry the next plan forward: build it in the other worker, start it, and swap when it is in step."""
+        """Carry the next plan forward: build it in the other worker, start it, swap when it is in step."""
         if self._next is None or self._given_up:
             return
         other = self._slots[1 - self._active]
         if other.member is None or other.state == "building":
             return
-        if other.plan != self._next:
+        if not other.follow(self._next):
             other.rest()
             other.build(self._next, self.sample_rate)
         elif other.refused or self._misfit(other):
@@ -282,8 +285,8 @@ class Engine:
         lacking = self.latency.lacks(slot.built.need, self.largest_block)
         if lacking:
             return (
-                f"the board must fit the latency of {self.latency.total} frames, got one that needs {lacking} more; "
-                f"restart with --reserve-ms {1000 * lacking / self.sample_rate:.0f}"
+                f"the board must fit the latency of {self.latency.total} frames, got one that needs "
+                f"{lacking} more; restart with --reserve-ms {ceil(1000 * lacking / self.sample_rate)}"
             )
         if slot.built.sources != self.sources:
             return (
@@ -298,98 +301,50 @@ class Engine:
         return slot.state == "working" and self._results[slot.number].end >= needed
 
     def _keep_standby(self) -> None:
-        """Replace the dead, take over from a lost worker, and let the standby hold the plan that plays."""
+        """Take over from a lost worker, replace the dead, and let the standby hold the board that plays."""
         active, other = self._slots[self._active], self._slots[1 - self._active]
-        if active.member is None and other.state == "resting" and other.built and other.plan == self._plan:
-            other.start(round(_HISTORY_SECONDS * self.sample_rate))
-        if active.member is None and self._in_step(other):
-            self._active = other.number
-            self.events.append(f"worker {other.number} took over")
-            return
+        if active.state != "working":
+            self._take_over(active, other)
+        elif self._next is None and other.member is not None:
+            self._settle(other)
         for slot in self._slots:
             if slot.member is None and not self._given_up:
                 slot.hire(self._plan, self.sample_rate, self._join(slot.number))
-        if self._next is None and active.state == "working" and other.member is not None:
-            self._settle(other)
+
+    def _take_over(self, active: Slot, other: Slot) -> None:
+        """Let the first worker that has the board play on."""
+        if self._in_step(other):
+            self._active = other.number
+            self.events.append(f"worker {other.number} took over")
+            return
+        ready = [slot for slot in (other, active) if slot.state == "resting" and slot.built is not None]
+        if other.state != "working" and ready and ready[0].follow(self._plan):
+            ready[0].start(round(_HISTORY_SECONDS * self.sample_rate))
 
     def _settle(self, other: Slot) -> None:
         """Bring the worker that does not play to rest, with the playing board."""
         if other.state == "working" and int(self._counters[COUNTERS.index("playing")]) != other.number:
             other.rest()
-        if other.state == "resting" and other.plan is not None and _form(other.plan) != _form(self._plan):
+        if other.state == "resting" and not other.follow(self._plan):
             other.build(self._plan, self.sample_rate)
 
     def _point(self) -> None:
         active = self._slots[self._active]
         self._wanted[0] = DRY if self.bypass or (active.member is None and self._given_up) else active.number
 
-    # --- status -----------------------------------------------------------------------------------------------
-
     def status(self) -> dict[str, Any]:
         """Counters and figures: frames and times as numbers, levels in dBFS."""
-        counters = {name: int(self._counters[at]) for at, name in enumerate(COUNTERS)}
-        statistics = [
-            {name: int(words[at]) for at, name in enumerate(STATISTICS)} for words in self._statistics
-        ]
-        p50, p99, p999 = percentiles(np.sum(self._times, axis=0), 0.5, 0.99, 0.999)
-        hops = {
-            name: sum(words[name] for words in statistics) for name in ("hops", "own_misses", "machine_late")
-        }
-        built = self._slots[self._active].built
-        deadline = built.need.hop / self.sample_rate if built else 0.0
-        levels = 20 * np.log10(np.maximum(self._meters, 1e-9))
+        assert self._segment is not None
+        active = self._slots[self._active]
+        state = "fallback" if self._given_up else "bypass" if self.bypass else "running"
+        hop = active.built.need.hop if active.built else 0
         return {
-            **counters,
-            **hops,
-            "state": (self._given_up and "fallback") or ("bypass" if self.bypass else "running"),
+            "state": state,
             "sample_rate": self.sample_rate,
             "latency": self.latency.total,
-            "hop_seconds": deadline,
-            "worker_p50_ms": 1000 * p50,
-            "worker_p99_ms": 1000 * p99,
-            "worker_p999_ms": 1000 * p999,
-            "worker_worst_ms": max(words["worst_ns"] for words in statistics) / 1e6,
-            "load": p50 / deadline if deadline else 0.0,
-            "ring_fill": self._results[self._active].end - counters["frames"] + self.latency.total,
             "deaths": len(self._deaths),
-            "meters_dbfs": dict(zip(("main", *self.sources), levels.round(1).tolist(), strict=True)),
+            **counters(self._segment),
+            **worker_figures(self._segment, hop / self.sample_rate),
+            "ring_fill": self._results[active.number].end - self._input.end + self.latency.total,
+            "meters_dbfs": meters_dbfs(self._segment, ("main", *self.sources)),
         }
-
-
-def _form(plan: protocol.BoardPlan) -> tuple[Any, ...]:
-    """What cannot be moved while running: the model, and which effects stand where."""
-
-    def effects(strip: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple((effect["effect"], tuple(sorted(effect))) for effect in strip.get("effects", []))
-
-    strips = tuple(
-        (source, effects(strip)) for source, strip in sorted(plan.strips.items()) if strip.get("effects")
-    )
-    return plan.model, strips, effects(plan.master)
-
-
-_LEVELS: dict[str, Any] = {"gain_db": 0.0, "pan": 0.0, "mute": False, "solo": False}
-
-
-def _moves(old: protocol.BoardPlan, new: protocol.BoardPlan) -> list[object]:
-    """What leads from one plan to another of the same form."""
-    messages: list[object] = []
-    for name in {*old.strips, *new.strips, "master"}:
-        before = old.master if name == "master" else old.strips.get(name, {})
-        after = new.master if name == "master" else new.strips.get(name, {})
-        for parameter, default in _LEVELS.items():
-            value = after.get(parameter, default)
-            if value != before.get(parameter, default):
-                messages.append(protocol.Move(name, parameter, value))
-        pairs = zip(before.get("effects", []), after.get("effects", []), strict=True)
-        for at, (one, other) in enumerate(pairs):
-            messages += [
-                protocol.MoveEffect(name, at, key, other[key]) for key in other if other[key] != one[key]
-            ]
-    return messages
-
-
-def _moved(plan: protocol.BoardPlan, strip: str, values: dict[str, Any]) -> protocol.BoardPlan:
-    if strip == "master":
-        return replace(plan, master={**plan.master, **values})
-    return replace(plan, strips={**plan.strips, strip: {**plan.strips.get(strip, {}), **values}})

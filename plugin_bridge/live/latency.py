@@ -34,7 +34,7 @@ class Latency:
 
     @classmethod
     def planned(cls, need: Need, block: int, safety: int, reserve: int = 0) -> "Latency":
-        """The latency for a board, the largest host block and a safety; `reserve` frames stay free for others."""
+        """The latency for a board, the largest host block and a safety; `reserve` frames stay free."""
         return cls(block, need.hop - 1, need.stream, need.strips, safety, FADE_FRAMES, reserve)
 
     @property

@@ -34,6 +34,13 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Unable:
+    """What a worker says when it cannot do as told and goes on as before: one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Build:
     """Build a board for a rate, in Hz."""
 

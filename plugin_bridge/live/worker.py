@@ -39,8 +39,8 @@ def run_worker(pipe: Connection, wake: Semaphore) -> None:
             pass
     except (EOFError, BrokenPipeError):
         pass  # the control process is gone, and so is our reason to be
-    except Exception as error:
-        # One line, not a traceback: the control process replaces us and says so.
+    except Exception as error:  # noqa: BLE001
+        # Whatever it was: one line, not a traceback, and the control process replaces us.
         sys.exit(f"worker: {type(error).__name__}: {error}")
     finally:
         worker.close()
@@ -88,15 +88,22 @@ class Worker:
                     self._work = Work(self._session, self._place, message.history)
             case protocol.Rest():
                 self._rest()
-            case protocol.Move():
-                setattr(self._strip(message.strip), message.parameter, message.value)
-            case protocol.MoveEffect():
-                effect = self._strip(message.strip).effects[message.effect]
-                set_parameter(effect, message.parameter, message.value)
+            case protocol.Move() | protocol.MoveEffect():
+                self._move(message)
             case protocol.Fail():
                 _fail(message.how)
             case _:
                 raise TypeError(f"a worker must be told what it knows, got {message!r}")
+
+    def _move(self, move: protocol.Move | protocol.MoveEffect) -> None:
+        try:
+            strip = self._strip(move.strip)
+            if isinstance(move, protocol.Move):
+                setattr(strip, move.parameter, move.value)
+            else:
+                set_parameter(strip.effects[move.effect], move.parameter, move.value)
+        except (PluginBridgeError, ValueError, TypeError, IndexError) as error:
+            self._pipe.send(protocol.Unable(str(error)))
 
     def _rest(self) -> None:
         if self._work is not None:

@@ -11,7 +11,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 class FileDriver:
-    """Waits for the worker before each block, so that every frame is wet; what comes out is what a paced run gives.
+    """Waits for the worker before each block, so that every frame is wet; gives what a paced run gives.
 
     Raises `AudioFileError` for a source that cannot be read, `ValueError` where none is named.
     """

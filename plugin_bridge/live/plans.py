@@ -1,0 +1,46 @@
+"""What changes from one board to another: what can be moved while it runs, and what must be built anew."""
+
+from dataclasses import replace
+from typing import Any
+
+from plugin_bridge.live import protocol
+
+
+def form(plan: protocol.BoardPlan) -> tuple[Any, ...]:
+    """What cannot be moved while running: the model, and which effects stand where."""
+
+    def effects(strip: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple((effect["effect"], tuple(sorted(effect))) for effect in strip.get("effects", []))
+
+    strips = tuple(
+        (source, effects(strip)) for source, strip in sorted(plan.strips.items()) if strip.get("effects")
+    )
+    return plan.model, strips, effects(plan.master)
+
+
+_LEVELS: dict[str, Any] = {"gain_db": 0.0, "pan": 0.0, "mute": False, "solo": False}
+
+
+def moves(old: protocol.BoardPlan, new: protocol.BoardPlan) -> list[object]:
+    """What leads from one plan to another of the same form."""
+    messages: list[object] = []
+    for name in {*old.strips, *new.strips, "master"}:
+        before = old.master if name == "master" else old.strips.get(name, {})
+        after = new.master if name == "master" else new.strips.get(name, {})
+        for parameter, default in _LEVELS.items():
+            value = after.get(parameter, default)
+            if value != before.get(parameter, default):
+                messages.append(protocol.Move(name, parameter, value))
+        pairs = zip(before.get("effects", []), after.get("effects", []), strict=True)
+        for at, (one, other) in enumerate(pairs):
+            messages += [
+                protocol.MoveEffect(name, at, key, other[key]) for key in other if other[key] != one[key]
+            ]
+    return messages
+
+
+def moved(plan: protocol.BoardPlan, strip: str, values: dict[str, Any]) -> protocol.BoardPlan:
+    """The plan with some of a strip's levels changed; "master" names the master."""
+    if strip == "master":
+        return replace(plan, master={**plan.master, **values})
+    return replace(plan, strips={**plan.strips, strip: {**plan.strips.get(strip, {}), **values}})
