@@ -68,7 +68,7 @@ class JackDriver:
         self._failures = Tally("{count} audio callbacks failed and played silence, the last with {detail}")
         client.start(self._connection)
 
-    # --- a server that comes and goes ---------------------------------------------------------------------------
+    # --- a server that comes and goes ----------------------------------------------------------------------
 
     def _lose_server(self, client: JackClient) -> list[str]:
         now = time.monotonic()
@@ -121,6 +121,10 @@ class JackDriver:
             return
         self._missing = {wire for wire in self._missing if wire not in wires and not client.wire(wire)}
         # A server that goes takes the connections first: those that went just now are still remembered.
-        soon = time.monotonic() + _REMEMBERED_SECONDS
-        known = {wire: min(until, soon) for wire, until in self._wires.items()}
-        self._wires = known | dict.fromkeys(wires, math.inf)
+        now = time.monotonic()
+        going = {
+            wire: min(until, now + _REMEMBERED_SECONDS)
+            for wire, until in self._wires.items()
+            if until > now and wire not in wires
+        }
+        self._wires = going | dict.fromkeys(wires, math.inf)

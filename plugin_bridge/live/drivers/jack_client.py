@@ -84,7 +84,9 @@ class JackClient:
     def _register(self, connection: Connection) -> None:
         client = self._client
         self._inputs = [client.inports.register(f"in_{side}") for side in "LR"]
-        self._outputs = [client.outports.register(f"{row}_{side}") for row in connection.rows for side in "LR"]
+        self._outputs = [
+            client.outports.register(f"{row}_{side}") for row in connection.rows for side in "LR"
+        ]
         self._on_blocksize(self.block)
         self._latency = LatencyReport(client, connection.latency)
         client.set_blocksize_callback(self._on_blocksize)
@@ -101,7 +103,7 @@ class JackClient:
             self._client.deactivate()
         self._client.close()
 
-    # --- wiring -----------------------------------------------------------------------------------------------
+    # --- wiring --------------------------------------------------------------------------------------------
 
     def wires(self) -> set[Wire] | None:
         """All connections of our ports; None when one went while we looked."""
@@ -121,7 +123,7 @@ class JackClient:
             return False
         return True
 
-    # --- callbacks --------------------------------------------------------------------------------------------
+    # --- callbacks -----------------------------------------------------------------------------------------
 
     def _process(self, frames: int) -> None:
         # JACK-Client never again calls a callback that has raised.

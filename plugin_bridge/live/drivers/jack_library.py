@@ -22,7 +22,7 @@ def jack_library() -> Any:
         import jack
     except ImportError as error:
         raise DeviceError(
-            f"JACK must have its Python library, got: {error}; install it with: pip install 'plugin-bridge[live]'"
+            f"JACK must have its Python library, got: {error}; run pip install 'plugin-bridge[live]'"
         ) from error
     except OSError as error:
         raise DeviceError(

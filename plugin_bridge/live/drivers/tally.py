@@ -15,7 +15,7 @@ class Tally:
         self._said_at = -math.inf
 
     def report(self, count: int, detail: str = "") -> list[str]:
-        """The sentence with `{count}`, what is new, and `{detail}` filled in; nothing if it is not time yet."""
+        """The sentence with `{count}`, what is new, and `{detail}` filled in; nothing before it is time."""
         now = time.monotonic()
         fresh = count - self._said
         if fresh <= 0 or now < self._said_at + _PAUSE_SECONDS:
