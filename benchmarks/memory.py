@@ -39,7 +39,17 @@ def write_source(path: Path, seconds: int) -> None:
 
 def peak_mebibytes(model: str, source: Path, folder: Path) -> float:
     """The largest resident size of a process that renders a file."""
-    command = [sys.executable, "-m", "plugin_bridge", "render", str(source), "-o", str(folder), "--model", model]
+    command = [
+        sys.executable,
+        "-m",
+        "plugin_bridge",
+        "render",
+        str(source),
+        "-o",
+        str(folder),
+        "--model",
+        model,
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -64,7 +74,8 @@ def run() -> Table:
         title="Peak memory of `plugin-bridge render`",
         columns=("model", "length", "peak", "against 3 minutes"),
         rows=tuple(
-            (model, length, f"{peak:.0f} MiB", f"{peak - three_minutes[model]:+.0f} MiB") for model, length, peak in rows
+            (model, length, f"{peak:.0f} MiB", f"{peak - three_minutes[model]:+.0f} MiB")
+            for model, length, peak in rows
         ),
         note=f"Resident size of the process; stereo noise at 44.1 kHz, float32 stems. {machine('numpy', 'scipy')}",
     )

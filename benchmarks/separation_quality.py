@@ -21,6 +21,7 @@ from plugin_bridge.separation import catalogue
 from plugin_bridge.separation.separator import Stems
 
 name = "separation_quality"
+NEEDS_SONGS = True
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("vocals", "drums", "bass", "other")

@@ -24,7 +24,9 @@ def song() -> np.ndarray:
     voice = np.sin(2 * np.pi * 600 * t + 40 * np.sin(2 * np.pi * 0.37 * t))
     noise = np.random.default_rng(0).standard_normal((2, t.size))
     clicks = (np.arange(t.size) % (RATE // 4) < 400) * noise[0]
-    return (0.1 * np.stack([chord + voice + clicks, 0.5 * chord + voice + clicks]) + 0.005 * noise).astype(np.float32)
+    return (0.1 * np.stack([chord + voice + clicks, 0.5 * chord + voice + clicks]) + 0.005 * noise).astype(
+        np.float32
+    )
 
 
 def real_time_factor(model: str, audio: np.ndarray) -> float:
@@ -47,7 +49,15 @@ def run() -> Table:
             late = f"live, {1000 * (card.latency + card.hop) / card.sample_rate:.0f} ms"
         else:
             late = f"files, in windows of {card.window_seconds:g} s"
-        rows.append((f"`{model}`", ", ".join(card.sources), late, f"{real_time_factor(model, audio):.3f}", card.summary))
+        rows.append(
+            (
+                f"`{model}`",
+                ", ".join(card.sources),
+                late,
+                f"{real_time_factor(model, audio):.3f}",
+                card.summary,
+            )
+        )
     return Table(
         title="Separators",
         columns=("model", "stems", "works on", "real-time factor", "what it is"),
