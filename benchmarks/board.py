@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from pedalboard import Compressor, Pedalboard, PeakFilter, Plugin, Reverb
+from pedalboard import Compressor, PeakFilter, Pedalboard, Plugin, Reverb
 
 from benchmarks.tables import Table, machine
 from plugin_bridge.board.stemboard import StemBoard

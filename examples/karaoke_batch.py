@@ -1,6 +1,6 @@
 """Make karaoke tracks of every song in a folder, block by block, so that length does not matter.
 
-    python examples/karaoke_batch.py FOLDER [OUTPUT_FOLDER]
+python examples/karaoke_batch.py FOLDER [OUTPUT_FOLDER]
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Lift the vocal of a song: compressor and reverb on the voice alone, then a limiter on everything.
 
-    python examples/lift_a_vocal.py SONG [OUTPUT]
+python examples/lift_a_vocal.py SONG [OUTPUT]
 """
 
 import sys
@@ -18,7 +18,8 @@ def vocal_lift() -> Board:
         [HighpassFilter(90), Compressor(threshold_db=-22, ratio=3), Reverb(room_size=0.15, wet_level=0.12)],
         gain_db=3,
     )
-    return Board([StemBoard("classic4", {"vocals": voice, "other": Strip(gain_db=-1)}), Limiter(threshold_db=-1)])
+    stems = StemBoard("classic4", {"vocals": voice, "other": Strip(gain_db=-1)})
+    return Board([stems, Limiter(threshold_db=-1)])
 
 
 def main(song: str, output: str) -> None:

@@ -28,9 +28,8 @@ def song(tmp_path: Path) -> Path:
 
 def run(example: str, folder: Path, *arguments: str | Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent), "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / example, *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, EXAMPLES / example, *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,9 +70,8 @@ def test_vst3_on_the_drums(song: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", ["lift_a_vocal.py", "karaoke_batch.py", "vst3_on_the_drums.py"])
 def test_an_example_without_arguments_says_how_to_call_it(example: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / example], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
-    )  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    command = [sys.executable, EXAMPLES / example]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert f"python examples/{example}" in done.stderr
