@@ -77,5 +77,6 @@ def run() -> Table:
             (model, length, f"{peak:.0f} MiB", f"{peak - three_minutes[model]:+.0f} MiB")
             for model, length, peak in rows
         ),
-        note=f"Resident size of the process; stereo noise at 44.1 kHz, float32 stems. {machine('numpy', 'scipy')}",
+        note="Resident size of the process; stereo noise at 44.1 kHz, float32 stems. "
+        f"{machine('numpy', 'scipy')}",
     )

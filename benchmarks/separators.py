@@ -62,6 +62,6 @@ def run() -> Table:
         title="Separators",
         columns=("model", "stems", "works on", "real-time factor", "what it is"),
         rows=tuple(rows),
-        note=f"Latency is algorithmic (hop + look-ahead). Real-time factor: processor time over the length of "
-        f"{SECONDS:g} s of stereo at 44.1 kHz, median of {ROUNDS}. {machine('numpy', 'scipy')}",
+        note="Latency is algorithmic (hop + look-ahead). Real-time factor: processor time over the length "
+        f"of {SECONDS:g} s of stereo at 44.1 kHz, median of {ROUNDS}. {machine('numpy', 'scipy')}",
     )

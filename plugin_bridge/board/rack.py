@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from plugin_bridge.board.grid import Delayed, refuse_doubles
 from plugin_bridge.board.strip import Strip, StripRun
 from plugin_bridge.separation.separator import Audio, Stems
@@ -74,15 +72,18 @@ class Rack:
         Shape: `(sources + 1, channels, n * grid)`; the stems are replaced by the strips' output, and the
         last row by the mix.
         """
-        soloed = any(run.strip.solo for run in self._strips)
-        for row, run in zip(rows, self._strips, strict=False):
-            out = run.process(row, run.strip.solo or not soloed)
+        solos = [run.strip.solo for run in self._strips]
+        soloed = True in solos
+        for row, run, solo in zip(rows, self._strips, solos, strict=False):
+            out = run.process(row, solo or not soloed)
             if out is None:
                 row.fill(0)
             elif out is not row:
                 row[...] = out
         mix = rows[-1]
-        np.add.reduce(rows[:-1], axis=0, out=mix)
+        mix[...] = rows[0]
+        for row in rows[1:-1]:
+            mix += row
         master = self._master.process(mix, audible=True)
         if master is None:
             mix.fill(0)

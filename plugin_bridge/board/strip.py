@@ -192,7 +192,8 @@ class StripRun:
         return self._ramp.apply(self._effects.process(aligned))
 
     def _aim(self, audible: bool) -> None:
-        setting = (self.strip.gain_db, self.strip.pan, audible and not self.strip.mute)
+        strip = self.strip  # read past the properties: this runs for every strip and block
+        setting = (strip._gain_db, strip._pan, audible and not strip._mute)
         if setting == self._setting:
             return
         levels = self._levels(*setting)

@@ -51,14 +51,12 @@ def check_mix(mix: NDArray[np.floating], channels: int) -> None:
 def finite(audio: NDArray[np.floating]) -> tuple[Audio, bool]:
     """Audio fit for a separator, and whether it is digital silence; copies only what it must mend.
 
-    Shape: any to the same.
+    Shape: `(channels, frames)` to the same.
     """
     audio = np.asarray(audio, dtype=np.float32)
-    flat = audio.ravel()
     # One pass over common audio: no sample can be too loud, or no number, if the sum of squares is in range.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if _QUIETEST < np.dot(flat, flat) <= LOUDEST**2:
-            return audio, False
+    if _QUIETEST < np.einsum("ij,ij", audio, audio) <= LOUDEST**2:
+        return audio, False
     if not audio.size:
         return audio, True
     peak = max(float(audio.max()), -float(audio.min()))
