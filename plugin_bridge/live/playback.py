@@ -104,8 +104,8 @@ class Playback:
         return out
 
     def ready(self, frames: int) -> bool:
-        """Whether the next block of so many frames could be played wet; a freewheeling host waits for it."""
-        wanted = int(self._wanted[0])
+        """Whether the next block of so many frames is as good as it gets; a freewheeling host waits for it."""
+        wanted = int(self._wanted[0]) if frames <= self._largest else DRY
         position = self._input.end - self._latency
         return wanted == DRY or self._results[wanted].holds(position, frames + FADE_FRAMES)
 

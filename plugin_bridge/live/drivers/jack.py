@@ -92,7 +92,7 @@ class JackDriver:
         self._client = client  # at a wrong rate too: it tells when this server goes
         if client.sample_rate != self.sample_rate:
             return self._once(
-                f"the JACK server is back and must run at {self.sample_rate} Hz as before, got "
+                f"the JACK server must run at {self.sample_rate} Hz as before, got "
                 f"{client.sample_rate} Hz; restart plugin-bridge, or the server at {self.sample_rate} Hz"
             )
         try:

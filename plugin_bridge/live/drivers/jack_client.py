@@ -40,17 +40,20 @@ def open_client(name: str, server: str) -> jack.Client:
         )
     called = server or os.environ.get("JACK_DEFAULT_SERVER", "default")
     try:
-        return library.Client(name, use_exact_name=True, no_start_server=True, servername=server or None)
+        client = library.Client(name, no_start_server=True, servername=server or None)
     except library.JackOpenError as error:
-        if error.status.name_not_unique:
-            raise NameTaken(
-                f"the JACK name must be free, got '{name}', which is taken on the server '{called}'; "
-                "choose another with --name"
-            ) from error
         raise DeviceError(
             f"the JACK server '{called}' must be running, got none; start it, name another with --server, "
             "or use --audio portaudio"
         ) from error
+    # Asked for an exact name, JACK 1.9 would say no more than that something is wrong.
+    if client.name != name:
+        client.close()
+        raise NameTaken(
+            f"the JACK name must be free, got '{name}', which is taken on the server '{called}'; "
+            "choose another with --name"
+        )
+    return client
 
 
 class JackClient:
