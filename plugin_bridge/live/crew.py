@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import select
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -12,6 +17,7 @@ from typing import Any
 
 from plugin_bridge.errors import DeviceError
 from plugin_bridge.live import protocol
+from plugin_bridge.live.entrance import enter
 from plugin_bridge.live.plans import form, moves
 from plugin_bridge.live.worker import run_worker
 
@@ -34,12 +40,22 @@ class Member:
         return self.process.is_alive()
 
     def tell(self, message: object) -> bool:
-        """Say something; False when nobody is there to hear."""
+        """Say something; False when nobody is there to hear, or one who has not listened for long."""
         try:
+            if not self._has_room():
+                return False
             self.pipe.send(message)
         except (BrokenPipeError, OSError):
             return False
         return True
+
+    def _has_room(self) -> bool:
+        # A stopped process reads nothing. Who waited until it does would look after nobody else.
+        if os.name != "posix":
+            return True
+        poll = select.poll()
+        poll.register(self.pipe.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
 
     def heard(self) -> list[Any]:
         """All that was said to us since."""
@@ -71,12 +87,27 @@ class Member:
 
 
 def hire(target: Any, *arguments: Any) -> Member:
-    """Start a process that runs `target(pipe, *arguments)`."""
+    """Start a process that runs `target(pipe, *arguments)`; `target` is a function of a module."""
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=target, args=(theirs, *arguments), daemon=True)
-    process.start()
+    named = (target.__module__, target.__name__)
+    process = SPAWN.Process(target=enter, args=(theirs, *named, *arguments), daemon=True)
+    with _interrupts_held():
+        process.start()
     theirs.close()
     return Member(process, ours)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Let a child begin with SIGINT held back, so that Ctrl-C cannot meet it before it is deaf to it."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
@@ -90,6 +121,8 @@ class Slot:
     plan: protocol.BoardPlan | None = None
     built: protocol.Built | None = None
     refused: str = ""
+    told: bool = False
+    deaf: bool = False
     complaints: list[str] = field(default_factory=list)
     position: int = 0
     moved_at: float = field(default_factory=time.monotonic)
@@ -103,16 +136,16 @@ class Slot:
 
     def build(self, plan: protocol.BoardPlan, sample_rate: int) -> None:
         """Let the process build a board."""
-        assert self.member is not None
         self.state, self.plan, self.built, self.refused = "building", plan, None, ""
-        self.member.tell(protocol.Build(plan, sample_rate))
+        self.told = False
+        self._tell(protocol.Build(plan, sample_rate))
 
     def follow(self, plan: protocol.BoardPlan) -> bool:
         """Move the board's levels and values to those of a plan; False if that takes building."""
         if self.member is None or self.plan is None or form(self.plan) != form(plan):
             return False
         for message in moves(self.plan, plan):
-            self.member.tell(message)
+            self._tell(message)
         self.plan = plan
         return True
 
@@ -132,15 +165,18 @@ class Slot:
 
     def start(self, history: int) -> None:
         """Let the process work on the input."""
-        assert self.member is not None
-        self.member.tell(protocol.Start(history))
+        self._tell(protocol.Start(history))
         self.state, self.moved_at = "working", time.monotonic()
 
     def rest(self) -> None:
         """Let the process keep its board and do nothing."""
         if self.member is not None and self.state == "working":
-            self.member.tell(protocol.Rest())
+            self._tell(protocol.Rest())
             self.state = "resting"
+
+    def _tell(self, message: object) -> None:
+        if self.member is not None and not self.member.tell(message):
+            self.deaf = True
 
     def bury(self) -> None:
         """Clear the slot of a process that is dead or must be."""
@@ -148,4 +184,4 @@ class Slot:
             self.member.process.kill()
             self.member.process.join()
             self.member.pipe.close()
-        self.member, self.state, self.built = None, "empty", None
+        self.member, self.state, self.built, self.deaf = None, "empty", None, False
