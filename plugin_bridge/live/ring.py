@@ -8,7 +8,7 @@ dead reader holds nothing up, and a late result can never be played out of place
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.live.shared import ArraySpec, Segment, array
+from plugin_bridge.live.shared import ArraySpec, Segment, array, fence
 
 
 class Ring:
@@ -17,7 +17,7 @@ class Ring:
     def __init__(self, segment: Segment, name: str) -> None:
         self._audio: NDArray[np.float32] = segment[f"{name}.audio"]
         # [0]: the position up to which the ring is written. [1]: up to which a write may be under way.
-        # [2]: the position of the oldest frame there ever was.
+        # [2]: the position of the oldest frame there ever was. [3]: how often it was begun anew.
         self._index: NDArray[np.int64] = segment[f"{name}.index"]
         self.capacity = self._audio.shape[1]
 
@@ -34,7 +34,9 @@ class Ring:
 
     def start_at(self, position: int) -> None:
         """Begin anew at a position; what was written before is gone. Before position 0 there is silence."""
-        self._index[2] = position  # readers find nothing from here on
+        self._index[3] += 1  # who is reading now has read in vain
+        self._index[2] = position
+        fence()
         if position == 0:
             self._audio.fill(0)
         self._index[1] = position
@@ -45,11 +47,13 @@ class Ring:
         """Add frames at the end. Shape: `(rows, frames)`, at most `capacity` frames."""
         begin, frames = int(self._index[0]), audio.shape[1]
         self._index[1] = begin + frames
+        fence()
         at = begin & (self.capacity - 1)
         first = min(frames, self.capacity - at)
         self._audio[:, at : at + first] = audio[:, :first]
         if first < frames:
             self._audio[:, : frames - first] = audio[:, first:]
+        fence()
         self._index[0] = begin + frames
 
     def holds(self, position: int, frames: int) -> bool:
@@ -62,13 +66,15 @@ class Ring:
 
         Shape: `(rows, frames)`.
         """
-        frames = into.shape[1]
+        frames, begun = into.shape[1], self._index[3]
         if not self.holds(position, frames):
             return False
+        fence()
         at = position & (self.capacity - 1)
         first = min(frames, self.capacity - at)
         into[:, :first] = self._audio[:, at : at + first]
         if first < frames:
             into[:, first:] = self._audio[:, : frames - first]
-        # The writer may have come round while we copied.
-        return self.holds(position, frames)
+        # The writer may have come round while we copied, or begun anew.
+        fence()
+        return bool(begun == self._index[3]) and self.holds(position, frames)
