@@ -24,12 +24,39 @@ def raise_priority(priority: int) -> bool:
     return True
 
 
+def lower_priority() -> None:
+    """Go back to the scheduling of a common process."""
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def lock_memory() -> bool:
     """Ask that this process's memory is never paged out; False where the system refuses."""
     if not sys.platform.startswith("linux"):
         return False
     locked: int = ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE)
     return locked == 0
+
+
+def may_raise_priority(priority: int) -> bool:
+    """Whether this process could have SCHED_FIFO at a priority; it has its own scheduling back afterwards."""
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    before, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    if not raise_priority(priority):
+        return False
+    os.sched_setscheduler(0, before, parameter)
+    return True
+
+
+def locked_memory_limit() -> int | None:
+    """Bytes that may be locked, -1 for all; None on systems without such a limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit: int = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    return -1 if limit == resource.RLIM_INFINITY else limit
 
 
 def hint() -> str:

@@ -18,7 +18,9 @@ class Place:
         self.input, self.output = Ring(segment, "in"), Ring(segment, f"out{slot}")
         self.statistics: NDArray[np.int64] = segment[f"statistics{slot}"]
         self.times: NDArray[np.int64] = segment[f"times{slot}"]
-        self.statistics[:] = 0
+        # What a lost worker of this slot has counted still counts.
+        self.note("position", 0)
+        self.note("working", 0)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of the worker's counters."""
@@ -37,7 +39,7 @@ class Work:
         self._deadline = session.hop / session.sample_rate
         self._block = np.zeros((2, session.hop), np.float32)
         self._results = np.zeros((2, 0), np.float32)
-        self._worst_ns = 0
+        self._worst_ns = int(place.statistics[STATISTICS.index("worst_ns")])
         self._start(history)
 
     def _start(self, history: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -19,7 +17,7 @@ from plugin_bridge.board.strip import Strip
 from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.latency import Need
-from plugin_bridge.live.priority import WORKER_PRIORITY, raise_priority
+from plugin_bridge.live.priority import WORKER_PRIORITY, lower_priority, raise_priority
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.work import Place, Work
 
@@ -30,9 +28,6 @@ _IDLE_SECONDS = 1.0
 
 def run_worker(pipe: Connection, wake: Semaphore) -> None:
     """The process's main function: obeys the pipe until it is closed or told to quit."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; the control process ends us
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
     worker = Worker(pipe, wake)
     try:
         while worker.turn():
@@ -82,9 +77,9 @@ class Worker:
             case protocol.Join():
                 self._segment = Segment(message.specs, message.segment)
                 self._place = Place(self._segment, message.slot)
-                raise_priority(WORKER_PRIORITY)
             case protocol.Start():
                 if self._session is not None and self._place is not None:
+                    raise_priority(WORKER_PRIORITY)
                     self._work = Work(self._session, self._place, message.history)
             case protocol.Rest():
                 self._rest()
@@ -108,19 +103,23 @@ class Worker:
     def _rest(self) -> None:
         if self._work is not None:
             self._work.rest()
+            lower_priority()  # what is built must not keep what plays waiting
         self._work = None
 
     def _build(self, build: protocol.Build) -> protocol.Built | protocol.Refused:
         self._rest()
-        plan = build.plan
+        self._board = self._session = None
         try:
-            strips = {source: Strip.from_dict(values) for source, values in plan.strips.items()}
-            board = StemBoard(plan.model, strips, Strip.from_dict(plan.master))
-            session = board.live_session(build.sample_rate)
+            board, session = _made(build)
+            times = _warm_up(session)
         except (PluginBridgeError, ValueError, TypeError) as error:
             return protocol.Refused(str(error))
+        except Exception as error:  # noqa: BLE001
+            # A model may fail in any way of its own; it is refused like one that says why.
+            reason = f"{build.plan.model} must build and run, got {type(error).__name__}: {error}"
+            return protocol.Refused(reason)
         self._board, self._session = board, session
-        times = _warm_up(session)
+        gc.unfreeze()  # the board before this one may be caught in circles
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection takes as long as a hop; what we make goes by reference count
@@ -131,6 +130,13 @@ class Worker:
         if self._board is None:
             raise RuntimeError(f"a strip must be on a board, got '{name}' before one was built")
         return self._board.master if name == "master" else self._board[name]
+
+
+def _made(build: protocol.Build) -> tuple[StemBoard, Session]:
+    plan = build.plan
+    strips = {source: Strip.from_dict(values) for source, values in plan.strips.items()}
+    board = StemBoard(plan.model, strips, Strip.from_dict(plan.master))
+    return board, board.live_session(build.sample_rate)
 
 
 def _warm_up(session: Session) -> list[float]:
