@@ -34,6 +34,7 @@ COUNTERS = (
 """What the audio process counts, in the order of the shared array."""
 
 _WORKING = STATISTICS.index("working")
+_FALLBACK, _PLAYING = COUNTERS.index("fallback_frames"), COUNTERS.index("playing")
 
 DRY = -1
 """The number of the source that is the delayed mix itself."""
@@ -74,7 +75,7 @@ class Playback:
         self._playing = self._from = DRY
         self._faded = FADE_FRAMES
         self._decay = np.float32(0.9)
-        self._counters[COUNTERS.index("playing")] = DRY
+        self._counters[_PLAYING] = DRY
 
     def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the input of a callback and give what is to be played, valid until the next call.
@@ -88,10 +89,7 @@ class Playback:
             self._count("silenced_blocks")
         wanted = int(self._wanted[0]) if frames <= self._largest else DRY
         if frames > self._largest:
-            self._counters[COUNTERS.index("refused_block")] = frames
-            self._out = (
-                np.zeros((len(self._out), frames), np.float32) if frames > self._out.shape[1] else self._out
-            )
+            self._refuse(frames)
         self._input.write(clean)
         for statistics, wake in zip(self._statistics, self._wakes, strict=True):
             if statistics[_WORKING]:
@@ -103,34 +101,62 @@ class Playback:
         np.maximum(self._meters * self._decay, np.abs(out).max(axis=1).reshape(-1, 2), out=self._meters)
         return out
 
+    def _refuse(self, frames: int) -> None:
+        self._counters[COUNTERS.index("refused_block")] = frames
+        self._counters[_FALLBACK] += frames
+        if frames > self._out.shape[1]:
+            self._out = np.zeros((len(self._out), frames), np.float32)
+
+    def close(self) -> None:
+        """Let go of the shared memory."""
+        self.__dict__.clear()
+
     def ready(self, frames: int) -> bool:
-        """Whether the next block of so many frames is as good as it gets; a freewheeling host waits for it."""
+        """Whether the next block of so many frames is as good as it gets; a freewheeling host waits."""
         wanted = int(self._wanted[0]) if frames <= self._largest else DRY
         position = self._input.end - self._latency
         return wanted == DRY or self._results[wanted].holds(position, frames + FADE_FRAMES)
 
     def _fill(self, wanted: int, position: int, out: NDArray[np.float32]) -> None:
-        frames = out.shape[1]
-        there = wanted != DRY and self._results[wanted].holds(position, frames + FADE_FRAMES)
-        source = wanted if there else DRY
-        if wanted != DRY and not there and position >= 0:
-            self._count("late_blocks")
-            self._counters[COUNTERS.index("fallback_frames")] += frames
+        source = wanted
+        if wanted != DRY and not self._wet(wanted, position, out):
+            source = DRY
+            if position >= 0:
+                self._count("late_blocks")
+                self._counters[_FALLBACK] += out.shape[1]
         if source != self._playing:
-            self._from, self._faded, self._playing = self._playing, 0, source
-            self._counters[COUNTERS.index("playing")] = source
-            self._count("joins")
-        self._read(source, position, out)
+            source = self._join(source, position, out)
+        if source == DRY:
+            self._dry(position, out)
         if self._faded < FADE_FRAMES:
             self._fade(position, out)
 
-    def _read(self, source: int, position: int, out: NDArray[np.float32]) -> None:
-        """Fill from a worker's results, or with the delayed mix on main and silence on the stems."""
-        if source != DRY and self._results[source].read(position, out):
-            return
+    def _wet(self, source: int, position: int, out: NDArray[np.float32]) -> bool:
+        """Fill from a worker's results, if they reach far enough for a join at the end of the block."""
+        results = self._results[source]
+        return results.holds(position, out.shape[1] + FADE_FRAMES) and results.read(position, out)
+
+    def _dry(self, position: int, out: NDArray[np.float32]) -> None:
+        """Fill with the delayed mix on main and silence on the stems."""
         out[2:] = 0
         if not self._input.read(position, out[:2]):
             self._partly(position, out[:2])
+
+    def _join(self, source: int, position: int, out: NDArray[np.float32]) -> int:
+        """Begin to fade to a source, and say which one `out` must hold."""
+        if self._faded < FADE_FRAMES:
+            if source == self._from:
+                self._faded = FADE_FRAMES - self._faded  # turn round where we are
+            elif self._playing == DRY or self._results[self._playing].read(position, out):
+                return self._playing  # a third source waits until the fade under way has ended
+            else:
+                self._faded = 0
+        else:
+            self._faded = 0
+        self._from, self._playing = self._playing, source
+        self._counters[_PLAYING] = source
+        self._count("joins")
+        return source
 
     def _partly(self, position: int, out: NDArray[np.float32]) -> None:
         # The time before the engine's first frame is silence.
@@ -143,7 +169,8 @@ class Playback:
         """Fade in from what was played before; both are the same song, so in a straight line."""
         frames = min(FADE_FRAMES - self._faded, out.shape[1])
         old = self._old[:, :frames]
-        self._read(self._from, position, old)
+        if self._from == DRY or not self._results[self._from].read(position, old):
+            self._dry(position, old)
         rise = self._rise[:, self._faded : self._faded + frames]
         out[:, :frames] = old + (out[:, :frames] - old) * rise
         self._faded += frames
