@@ -5,6 +5,8 @@ import signal
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.synchronize import Semaphore
+from types import FrameType
+from typing import NoReturn
 
 from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.live import protocol
@@ -56,7 +58,7 @@ class Finished:
 
 def run_audio(pipe: Pipe, wakes: tuple[Semaphore, ...], request: AudioRequest) -> None:
     """The process's main function: opens the driver, plays until told to quit or left alone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; the control process ends us
+    signal.signal(signal.SIGTERM, _leave)
     try:
         driver = open_driver(request)
     except (PluginBridgeError, ValueError) as error:
@@ -67,6 +69,16 @@ def run_audio(pipe: Pipe, wakes: tuple[Semaphore, ...], request: AudioRequest) -
         _play(pipe, wakes, driver)
     except (EOFError, BrokenPipeError):
         pass  # the control process is gone, and so is our reason to be
+    except _ToldToLeave:
+        pipe.send(Finished())
+
+
+class _ToldToLeave(SystemExit):
+    """SIGTERM, which service managers send to every process: keep what was recorded, and end."""
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise _ToldToLeave
 
 
 def _play(pipe: Pipe, wakes: tuple[Semaphore, ...], driver: Driver) -> None:
@@ -79,8 +91,8 @@ def _play(pipe: Pipe, wakes: tuple[Semaphore, ...], driver: Driver) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()  # what a callback makes goes by reference count; a collection would stop it
-    driver.start(Connection(playback.process, playback.ready, begin.rows, begin.latency))
     try:
+        driver.start(Connection(playback.process, playback.ready, begin.rows, begin.latency))
         while not driver.finished:
             for event in driver.events():
                 pipe.send(Happened(event))
@@ -90,9 +102,19 @@ def _play(pipe: Pipe, wakes: tuple[Semaphore, ...], driver: Driver) -> None:
                     return
                 if isinstance(message, SetBlock) and hasattr(driver, "set_block"):
                     driver.set_block(message.frames)
-        pipe.send(Finished())
+        _report_end(pipe, driver)
+    except (PluginBridgeError, ValueError) as error:
+        pipe.send(protocol.Refused(str(error)))
         pipe.poll(None)
     finally:
         driver.stop()
-        del playback
+        playback.close()
         segment.close()
+
+
+def _report_end(pipe: Pipe, driver: Driver) -> None:
+    for event in driver.events():
+        pipe.send(Happened(event))
+    failure = getattr(driver, "failure", "")
+    pipe.send(protocol.Refused(failure) if failure else Finished())
+    pipe.poll(None)  # until told to quit

@@ -1,8 +1,10 @@
 """Where a driver without a device gets its input, and where its output goes."""
 
 import os
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import soundfile
@@ -49,7 +51,7 @@ class Source:
         """The next frames, silence after the end. Shape: `(2, frames)`."""
         out = np.zeros((2, frames), np.float32)
         if self._file is not None:
-            audio = self._file.read(frames, dtype="float32", always_2d=True).T
+            audio = self._read(self._file, frames)
             out[:, : audio.shape[1]] = audio
         else:
             out[:] = 0.1 * self._noise.standard_normal((2, frames), np.float32)
@@ -58,11 +60,30 @@ class Source:
         self._given += frames
         return out
 
+    @staticmethod
+    def _read(file: soundfile.SoundFile, frames: int) -> NDArray[np.float32]:
+        try:
+            audio: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True).T
+        except soundfile.SoundFileError as error:
+            raise AudioFileError(f"the input must be readable to its end, got: {error}") from error
+        return audio
+
+
+def check_target(request: AudioRequest) -> None:
+    """Raise `AudioFileError` unless the target could be written and is not the source."""
+    target = Path(request.target)
+    if not request.target:
+        return
+    if not target.parent.is_dir() or target.is_dir() or not os.access(target.parent, os.W_OK):
+        raise AudioFileError(f"the output must be a file in a writable folder, got '{target}'")
+    if request.source and target.exists() and target.samefile(request.source):
+        raise AudioFileError(f"the output must not replace the input, got '{target}' for both")
+
 
 class Sink:
     """A float32 file with a pair of channels for each row, the engine's latency taken out; or nothing.
 
-    The file is written aside and renamed when it is complete.
+    The file is written aside and renamed when it is closed. Raises `AudioFileError` where it cannot be.
     """
 
     def __init__(self, request: AudioRequest, sample_rate: int, rows: int, latency: int, frames: int) -> None:
@@ -70,11 +91,12 @@ class Sink:
         self._target = Path(request.target) if request.target else None
         self._file: soundfile.SoundFile | None = None
         if self._target is not None:
-            descriptor, self._aside = tempfile.mkstemp(
-                dir=self._target.parent, prefix=".live-", suffix=".wav"
-            )
-            os.close(descriptor)
-            self._file = soundfile.SoundFile(self._aside, "w", sample_rate, 2 * rows, "FLOAT", format="RF64")
+            with _writing(self._target):
+                self._file = self._opened(self._target, sample_rate, 2 * rows)
+
+    def _opened(self, target: Path, sample_rate: int, channels: int) -> soundfile.SoundFile:
+        self._aside = target.with_name(f".live-{uuid4().hex}.wav")
+        return soundfile.SoundFile(str(self._aside), "w", sample_rate, channels, "FLOAT", format="RF64")
 
     def write(self, audio: NDArray[np.float32]) -> None:
         """Add what the engine played. Shape: `(2 * rows, frames)`."""
@@ -83,7 +105,8 @@ class Sink:
         kept = audio[:, skip : skip + self._left]
         self._left -= kept.shape[1]
         if self._file is not None:
-            self._file.write(kept.T)
+            with _writing(self._target):
+                self._file.write(kept.T)
 
     @property
     def complete(self) -> bool:
@@ -93,6 +116,15 @@ class Sink:
     def close(self) -> None:
         """Finish the file; an incomplete one is kept too, since it is what was played."""
         if self._file is not None and self._target is not None:
-            self._file.close()
-            os.replace(self._aside, self._target)
+            with _writing(self._target):
+                self._file.close()
+                os.replace(self._aside, self._target)
             self._file = None
+
+
+@contextmanager
+def _writing(target: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, soundfile.SoundFileError) as error:
+        raise AudioFileError(f"the output must be writable to its end, got '{target}': {error}") from error
