@@ -10,13 +10,24 @@ def form(plan: protocol.BoardPlan) -> tuple[Any, ...]:
     """What cannot be moved while running: the model, and which effects stand where."""
 
     def effects(strip: dict[str, Any]) -> tuple[Any, ...]:
-        return tuple((effect["effect"], tuple(sorted(effect))) for effect in strip.get("effects", []))
+        return tuple(_effect_form(effect) for effect in strip.get("effects", []))
 
     strips = tuple(
         (source, effects(strip)) for source, strip in sorted(plan.strips.items()) if strip.get("effects")
     )
     return plan.model, strips, effects(plan.master)
 
+
+def _effect_form(effect: dict[str, Any]) -> tuple[Any, ...]:
+    fixed = set(effect) if effect["effect"] in _LAGGING else _FIXED & set(effect)
+    return effect["effect"], tuple(sorted(effect)), tuple(repr(effect[key]) for key in sorted(fixed))
+
+
+_FIXED = {"effects", "path", "plugin_name", "version", "state", "raw_values", "impulse_response_filename"}
+"""Values of an effect that are set when it is made: what containers hold, what is loaded from files."""
+
+_LAGGING = {"PitchShift", "Resample", "MP3Compressor", "GSMFullRateCompressor"}
+"""Effects whose delay depends on their values, so that a move would be a change of latency."""
 
 _LEVELS: dict[str, Any] = {"gain_db": 0.0, "pan": 0.0, "mute": False, "solo": False}
 
