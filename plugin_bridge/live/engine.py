@@ -7,6 +7,7 @@ and what happened is collected for people.
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -26,10 +27,13 @@ from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.worker_words import STATISTICS
 
 _HUNG_SECONDS = 0.5
+_HUNG_HOPS = 3
 _DEATHS_WINDOW_SECONDS = 60.0
 _MOST_DEATHS = 3
 _HISTORY_SECONDS = 0.5
 _RING_SECONDS = 2.0
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 8192
+_MOST_MS = 60_000.0
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,28 @@ class EngineRequest:
     reserve_ms: float = 0.0
     largest_block: int = 0
 
+    def __post_init__(self) -> None:
+        if self.audio.block:
+            _check_block("block", self.audio.block)
+        if self.largest_block:
+            _check_block("largest_block", self.largest_block)
+        for name, value in (("safety_ms", self.safety_ms), ("reserve_ms", self.reserve_ms)):
+            if not 0 <= value <= _MOST_MS:
+                raise ValueError(f"{name} must be between 0 and {_MOST_MS:g}, got {value:g}")
+
+
+def _check_block(name: str, frames: int) -> None:
+    if not _SMALLEST_BLOCK <= frames <= _LARGEST_BLOCK:
+        raise ValueError(
+            f"{name} must be between {_SMALLEST_BLOCK} and {_LARGEST_BLOCK} frames, got {frames}"
+        )
+
 
 class Engine:
     """An audio process, a worker that plays, and one that stands by.
 
     Raises `DeviceError` where the device cannot be opened or memory is short, and `PresetError` for a
-    board that cannot be built.
+    board that cannot be built, `ValueError` for a request out of range.
     """
 
     def __init__(self, request: EngineRequest) -> None:
@@ -70,6 +90,7 @@ class Engine:
         self._plan = request.plan
         self._active = 0
         self._refused_block = 0
+        atexit.register(self.stop)  # for those who forget; before multiprocessing ends what is left
         try:
             self._start()
         except BaseException:
@@ -105,7 +126,8 @@ class Engine:
 
     def _share(self) -> None:
         rows = 1 + len(self.sources)
-        room = max(round(_RING_SECONDS * self.sample_rate), 4 * (self.latency.total + self.largest_block))
+        block = max(self.largest_block, _LARGEST_BLOCK)  # a host may choose any while it runs
+        room = max(round(_RING_SECONDS * self.sample_rate), 4 * (self.latency.total + block))
         self._segment = Segment(playback_specs(rows, room))
         self._counters, self._wanted = self._segment["counters"], self._segment["wanted"]
         self._statistics = [self._segment[f"statistics{slot}"] for slot in range(SLOTS)]
@@ -150,6 +172,7 @@ class Engine:
                 self.__dict__.pop(name, None)
             self._segment.close()
             self._segment = None
+        atexit.unregister(self.stop)
 
     def move(self, strip: str, parameter: str, value: float | bool) -> None:
         """Move a strip's `gain_db`, `pan`, `mute` or `solo`; "master" names the master."""
@@ -187,7 +210,8 @@ class Engine:
             self._next = plan
 
     def set_block(self, frames: int) -> None:
-        """Another block size, for drivers without a device."""
+        """Another block size, for drivers without a device. Raises `ValueError` out of range."""
+        _check_block("block", frames)
         if self._audio is not None:
             self._audio.tell(audio_process.SetBlock(frames))
 
@@ -210,6 +234,7 @@ class Engine:
             slot.listen()
             self.events.extend(slot.complaints)
             slot.complaints.clear()
+            self._hear_refusal(slot)
             self._watch(slot)
         self._pursue_change()
         self._keep_standby()
@@ -222,6 +247,8 @@ class Engine:
                 self.events.append(message.event)
             elif isinstance(message, audio_process.Finished):
                 self.finished = True
+            elif isinstance(message, protocol.Refused):
+                raise DeviceError(message.reason)
         if not self.finished and not self._audio.alive:
             raise DeviceError("the audio process must run, got its end; see the lines above for the reason")
         refused = int(self._counters[COUNTERS.index("refused_block")])
@@ -239,16 +266,30 @@ class Engine:
         if not member.alive:
             self._bury(slot, f"worker {slot.number} ended with code {member.process.exitcode}")
             return
+        if slot.deaf:
+            self._bury(slot, f"worker {slot.number} did not listen")
+            return
         if slot.state != "working":
             return
         position, hop = int(self._statistics[slot.number][5]), slot.built.need.hop if slot.built else 1
-        if position != slot.position or self._input.end - position < 2 * hop:
+        patience = max(_HUNG_SECONDS, _HUNG_HOPS * hop / self.sample_rate)
+        if position != slot.position or self._input.end - position < hop:
             slot.position, slot.moved_at = position, now
-        elif now - slot.moved_at > _HUNG_SECONDS:
-            self._bury(slot, f"worker {slot.number} did nothing for {_HUNG_SECONDS:g} s")
+        elif now - slot.moved_at > patience:
+            self._bury(slot, f"worker {slot.number} did nothing for {patience:g} s")
+
+    def _hear_refusal(self, slot: Slot) -> None:
+        """Tell why a worker cannot build the board that plays; of the next one `_pursue_change` tells."""
+        if slot.refused and slot.plan == self._plan and not slot.told:
+            slot.told = True
+            self.events.append(f"the board cannot be built again: {slot.refused}")
 
     def _bury(self, slot: Slot, reason: str) -> None:
         self._statistics[slot.number][STATISTICS.index("working")] = 0
+        if self._next is not None and slot.number != self._active and slot.plan == self._next:
+            # Whatever ended it, the board that plays must not end with it.
+            self._next = None
+            self.events.append(f"the next board is given up: {reason} with it")
         slot.bury()
         now = time.monotonic()
         self._deaths.append(now)
@@ -257,7 +298,7 @@ class Engine:
         self.events.append(reason)
         if len(self._deaths) >= _MOST_DEATHS and not self._given_up:
             self._given_up = f"{len(self._deaths)} workers died within a minute, the last because: {reason}"
-            self.events.append(f"{self._given_up}; the delayed mix plays until the engine is restarted")
+            self.events.append(f"{self._given_up}; no more are started until the engine is restarted")
 
     def _pursue_change(self) -> None:
         """Carry the next plan forward: build it in the other worker, start it, swap when it is in step."""
@@ -304,7 +345,8 @@ class Engine:
         """Take over from a lost worker, replace the dead, and let the standby hold the board that plays."""
         active, other = self._slots[self._active], self._slots[1 - self._active]
         if active.state != "working":
-            self._take_over(active, other)
+            if not self._given_up:
+                self._take_over(active, other)
         elif self._next is None and other.member is not None:
             self._settle(other)
         for slot in self._slots:
@@ -330,16 +372,22 @@ class Engine:
 
     def _point(self) -> None:
         active = self._slots[self._active]
-        self._wanted[0] = DRY if self.bypass or (active.member is None and self._given_up) else active.number
+        self._wanted[0] = DRY if self.bypass or self._lost else active.number
+
+    @property
+    def _lost(self) -> bool:
+        """Whether no worker plays and none will."""
+        return bool(self._given_up) and self._slots[self._active].state != "working"
 
     def status(self) -> dict[str, Any]:
         """Counters and figures: frames and times as numbers, levels in dBFS."""
         assert self._segment is not None
         active = self._slots[self._active]
-        state = "fallback" if self._given_up else "bypass" if self.bypass else "running"
+        state = "fallback" if self._lost else "bypass" if self.bypass else "running"
         hop = active.built.need.hop if active.built else 0
         return {
             "state": state,
+            "reason": self._given_up,
             "sample_rate": self.sample_rate,
             "latency": self.latency.total,
             "deaths": len(self._deaths),
