@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from plugin_bridge import __version__
-from plugin_bridge.cli import models, presets, render, serve
+from plugin_bridge.cli import devices, doctor, models, presets, render, serve
 from plugin_bridge.errors import DeviceError, ModelError, PluginBridgeError, PresetError
 
 DONE, SOME_FAILED, USAGE = 0, 1, 2
@@ -80,7 +80,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     parser.add_argument("--version", action="version", version=f"plugin-bridge {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands = {}
-    for module in (render, serve, models, presets):
+    for module in (render, serve, devices, doctor, models, presets):
         name = module.__name__.rpartition(".")[2]
         summary = (module.__doc__ or "").partition("\n")[0]
         command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)
