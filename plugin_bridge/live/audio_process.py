@@ -2,6 +2,7 @@
 
 import gc
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.synchronize import Semaphore
@@ -56,11 +57,16 @@ class Finished:
     """There is nothing more to play."""
 
 
-def run_audio(pipe: Pipe, wakes: tuple[Semaphore, ...], request: AudioRequest) -> None:
+def run_audio(
+    pipe: Pipe,
+    wakes: tuple[Semaphore, ...],
+    request: AudioRequest,
+    opened: Callable[[AudioRequest], Driver] = open_driver,
+) -> None:
     """The process's main function: opens the driver, plays until told to quit or left alone."""
     signal.signal(signal.SIGTERM, _leave)
     try:
-        driver = open_driver(request)
+        driver = opened(request)
     except (PluginBridgeError, ValueError) as error:
         pipe.send(protocol.Refused(str(error)))
         return

@@ -24,7 +24,8 @@ from plugin_bridge.live.worker import run_worker
 SPAWN = multiprocessing.get_context("spawn")
 """Spawn, never fork: a forked child would hold our locks and our sockets."""
 
-_PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 120.0
+"""How long a process may take to start or to build a board."""
 
 
 @dataclass
@@ -40,17 +41,15 @@ class Member:
         return self.process.is_alive()
 
     def tell(self, message: object) -> bool:
-        """Say something; False when nobody is there to hear, or one who has not listened for long."""
+        """Say something; False when nobody is there to hear."""
         try:
-            if not self._has_room():
-                return False
             self.pipe.send(message)
         except (BrokenPipeError, OSError):
             return False
         return True
 
-    def _has_room(self) -> bool:
-        # A stopped process reads nothing. Who waited until it does would look after nobody else.
+    def listens(self) -> bool:
+        """Whether there is ample room for a message; who sent without would wait for a stopped process."""
         if os.name != "posix":
             return True
         poll = select.poll()
@@ -70,7 +69,7 @@ class Member:
     def answer(self, what: str) -> Any:
         """Wait for an answer. Raises `DeviceError` when none comes."""
         try:
-            if self.pipe.poll(_PATIENCE_SECONDS):
+            if self.pipe.poll(PATIENCE_SECONDS):
                 return self.pipe.recv()
         except (EOFError, OSError):
             pass
@@ -122,7 +121,6 @@ class Slot:
     built: protocol.Built | None = None
     refused: str = ""
     told: bool = False
-    deaf: bool = False
     complaints: list[str] = field(default_factory=list)
     position: int = 0
     moved_at: float = field(default_factory=time.monotonic)
@@ -138,15 +136,24 @@ class Slot:
         """Let the process build a board."""
         self.state, self.plan, self.built, self.refused = "building", plan, None, ""
         self.told = False
+        self.moved_at = time.monotonic()
         self._tell(protocol.Build(plan, sample_rate))
 
+    def fits(self, plan: protocol.BoardPlan) -> bool:
+        """Whether the process has the board of a plan, or builds it, but for what can be moved."""
+        return self.member is not None and self.plan is not None and form(self.plan) == form(plan)
+
     def follow(self, plan: protocol.BoardPlan) -> bool:
-        """Move the board's levels and values to those of a plan; False if that takes building."""
-        if self.member is None or self.plan is None or form(self.plan) != form(plan):
+        """Move the board's levels and values to those of a plan; False if that takes building.
+
+        While the process is busy, moves wait until the next call and become one.
+        """
+        if not self.fits(plan):
             return False
-        for message in moves(self.plan, plan):
-            self._tell(message)
-        self.plan = plan
+        assert self.member is not None and self.plan is not None
+        if self.state != "building" and self.plan != plan and self.member.listens():
+            self._tell(protocol.Moves(tuple(moves(self.plan, plan))))
+            self.plan = plan
         return True
 
     def listen(self) -> None:
@@ -175,8 +182,8 @@ class Slot:
             self.state = "resting"
 
     def _tell(self, message: object) -> None:
-        if self.member is not None and not self.member.tell(message):
-            self.deaf = True
+        if self.member is not None:
+            self.member.tell(message)
 
     def bury(self) -> None:
         """Clear the slot of a process that is dead or must be."""
@@ -184,4 +191,4 @@ class Slot:
             self.member.process.kill()
             self.member.process.join()
             self.member.pipe.close()
-        self.member, self.state, self.built, self.deaf = None, "empty", None, False
+        self.member, self.state, self.built = None, "empty", None

@@ -16,7 +16,7 @@ from typing import Any
 
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import audio_process, protocol
-from plugin_bridge.live.crew import SPAWN, Member, Slot, hire
+from plugin_bridge.live.crew import PATIENCE_SECONDS, SPAWN, Member, Slot, hire
 from plugin_bridge.live.drivers.driver import AudioRequest
 from plugin_bridge.live.figures import counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
@@ -71,12 +71,14 @@ def _check_block(name: str, frames: int) -> None:
 class Engine:
     """An audio process, a worker that plays, and one that stands by.
 
+    `run_audio` is what the audio process runs; a driver of one's own gets in there.
+
     Raises `DeviceError` where the device cannot be opened or memory is short, and `PresetError` for a
     board that cannot be built, `ValueError` for a request out of range.
     """
 
-    def __init__(self, request: EngineRequest) -> None:
-        self.request = request
+    def __init__(self, request: EngineRequest, run_audio: Any = audio_process.run_audio) -> None:
+        self.request, self._run_audio = request, run_audio
         self.events: deque[str] = deque(maxlen=1000)
         self.finished = False
         self.bypass = False
@@ -98,7 +100,7 @@ class Engine:
             raise
 
     def _start(self) -> None:
-        self._audio = hire(audio_process.run_audio, self._wakes, self.request.audio)
+        self._audio = hire(self._run_audio, self._wakes, self.request.audio)
         opened = self._audio.answer("the audio process")
         if isinstance(opened, protocol.Refused):
             raise DeviceError(opened.reason)
@@ -182,8 +184,7 @@ class Engine:
 
     def _follow(self, plan: protocol.BoardPlan) -> None:
         self._plan = plan
-        for slot in self._slots:
-            slot.follow(plan)
+        self._slots[self._active].follow(plan)
 
     @property
     def plan(self) -> protocol.BoardPlan:
@@ -266,9 +267,8 @@ class Engine:
         if not member.alive:
             self._bury(slot, f"worker {slot.number} ended with code {member.process.exitcode}")
             return
-        if slot.deaf:
-            self._bury(slot, f"worker {slot.number} did not listen")
-            return
+        if slot.state == "building" and now - slot.moved_at > PATIENCE_SECONDS:
+            self._bury(slot, f"worker {slot.number} built nothing in {PATIENCE_SECONDS:g} s")
         if slot.state != "working":
             return
         position, hop = int(self._statistics[slot.number][5]), slot.built.need.hop if slot.built else 1
@@ -344,6 +344,7 @@ class Engine:
     def _keep_standby(self) -> None:
         """Take over from a lost worker, replace the dead, and let the standby hold the board that plays."""
         active, other = self._slots[self._active], self._slots[1 - self._active]
+        active.follow(self._plan)
         if active.state != "working":
             if not self._given_up:
                 self._take_over(active, other)
@@ -367,7 +368,7 @@ class Engine:
         """Bring the worker that does not play to rest, with the playing board."""
         if other.state == "working" and int(self._counters[COUNTERS.index("playing")]) != other.number:
             other.rest()
-        if other.state == "resting" and not other.follow(self._plan):
+        if other.state == "resting" and not other.fits(self._plan):
             other.build(self._plan, self.sample_rate)
 
     def _point(self) -> None:

@@ -32,9 +32,9 @@ _LAGGING = {"PitchShift", "Resample", "MP3Compressor", "GSMFullRateCompressor"}
 _LEVELS: dict[str, Any] = {"gain_db": 0.0, "pan": 0.0, "mute": False, "solo": False}
 
 
-def moves(old: protocol.BoardPlan, new: protocol.BoardPlan) -> list[object]:
+def moves(old: protocol.BoardPlan, new: protocol.BoardPlan) -> list[protocol.Move | protocol.MoveEffect]:
     """What leads from one plan to another of the same form."""
-    messages: list[object] = []
+    messages: list[protocol.Move | protocol.MoveEffect] = []
     for name in {*old.strips, *new.strips, "master"}:
         before = old.master if name == "master" else old.strips.get(name, {})
         after = new.master if name == "master" else new.strips.get(name, {})

@@ -90,6 +90,13 @@ class MoveEffect:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """Carry out moves at one moment."""
+
+    moves: tuple[Move | MoveEffect, ...]
+
+
+@dataclass(frozen=True)
 class Fail:
     """For tests: raise, or stop answering."""
 

@@ -83,8 +83,9 @@ class Worker:
                     self._work = Work(self._session, self._place, message.history)
             case protocol.Rest():
                 self._rest()
-            case protocol.Move() | protocol.MoveEffect():
-                self._move(message)
+            case protocol.Moves():
+                for move in message.moves:
+                    self._move(move)
             case protocol.Fail():
                 _fail(message.how)
             case _:
