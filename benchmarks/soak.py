@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak_tone import REPORT, run_tone
+from benchmarks._soak_tone import REPORT, run_tone
 from benchmarks.tables import Table, machine, publish
 from plugin_bridge.live.drivers.driver import AudioRequest
 from plugin_bridge.live.engine import Engine, EngineRequest
