@@ -131,7 +131,9 @@ def write_forever(segment_name: str, specs: tuple, seed: int, pipe: Connection) 
 def test_another_process_never_reads_what_is_torn(segment: Segment, seed: int) -> None:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=write_forever, args=(segment.name, segment.specs, seed, theirs), daemon=True)
+    process = context.Process(
+        target=write_forever, args=(segment.name, segment.specs, seed, theirs), daemon=True
+    )
     process.start()
     try:
         assert ours.poll(60)
