@@ -27,6 +27,11 @@ class NameTaken(DeviceError):
     """Another client has our name."""
 
 
+def called(server: str) -> str:
+    """The name of the server that an empty name means."""
+    return server or os.environ.get("JACK_DEFAULT_SERVER", "default")
+
+
 def open_client(name: str, server: str) -> jack.Client:
     """A client of exactly this name on a running server; no server is ever started.
 
@@ -38,19 +43,18 @@ def open_client(name: str, server: str) -> jack.Client:
         raise DeviceError(
             f"a JACK name must be 1 to {longest} bytes without ':', got '{name}'; choose another with --name"
         )
-    called = server or os.environ.get("JACK_DEFAULT_SERVER", "default")
     try:
         client = library.Client(name, no_start_server=True, servername=server or None)
     except library.JackOpenError as error:
         raise DeviceError(
-            f"the JACK server '{called}' must be running, got none; start it, name another with --server, "
-            "or use --audio portaudio"
+            f"the JACK server '{called(server)}' must be running, got none; start it, name another with "
+            "--server, or use --audio portaudio"
         ) from error
     # Asked for an exact name, JACK 1.9 would say no more than that something is wrong.
     if client.name != name:
         client.close()
         raise NameTaken(
-            f"the JACK name must be free, got '{name}', which is taken on the server '{called}'; "
+            f"the JACK name must be free, got '{name}', which is taken on the server '{called(server)}'; "
             "choose another with --name"
         )
     return client
