@@ -152,7 +152,7 @@ def test_a_result_that_reaches_no_further_than_the_block_does_not_suffice(desk: 
 def test_whatever_comes_late_no_step_is_larger_than_the_join_allows(
     desk: Desk, smallest: int, seed: int
 ) -> None:
-    """Blocks of any size, lateness of any length, also inside a join; two workers where blocks hold a join."""
+    """Blocks of any size, lateness of any length, also inside a join; two workers where a block holds one."""
     draw = random.Random(seed)
     desk.results[1].start_at(0)
     for _ in range(4000):
