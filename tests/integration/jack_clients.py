@@ -104,12 +104,20 @@ class Recorder(Client):
 class Studio:
     """A player into an engine, a recorder behind it, and a wire past the engine.
 
+    `naming` says what the engine calls the port of a row, "in" or one of its results, and a side.
+
     What passes the engine and what passes it by are recorded in the same cycles, so JACK's own buffering is
     not in what we measure.
     """
 
-    def __init__(self, server: JackServer, engine: str, rows: tuple[str, ...]) -> None:
-        self._engine, self._rows = engine, rows
+    def __init__(
+        self,
+        server: JackServer,
+        engine: str,
+        rows: tuple[str, ...],
+        naming: Callable[[str, str], str] = "{}_{}".format,
+    ) -> None:
+        self._engine, self._rows, self._naming = engine, rows, naming
         self.player = Player(server, f"{engine}-player")
         self.recorder = Recorder(server, self.player, rows, f"{engine}-recorder")
 
@@ -118,14 +126,17 @@ class Studio:
         self.recorder.__enter__()
         player, recorder = self.player.jack, self.recorder.jack
         for side in "LR":
-            recorder.connect(f"{player.name}:out_{side}", f"{self._engine}:in_{side}")
+            recorder.connect(f"{player.name}:out_{side}", self._port("in", side))
             recorder.connect(f"{player.name}:out_{side}", f"{recorder.name}:played_{side}")
             for row in self._rows:
-                recorder.connect(f"{self._engine}:{row}_{side}", f"{recorder.name}:{row}_{side}")
+                recorder.connect(self._port(row, side), f"{recorder.name}:{row}_{side}")
         # JACK changes its graph between cycles, when it finds the time.
         settled = self.player.cycles + 50
         await_that(lambda: self.player.cycles > settled, "the wires are in use")
         return self
+
+    def _port(self, row: str, side: str) -> str:
+        return f"{self._engine}:{self._naming(row, side)}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

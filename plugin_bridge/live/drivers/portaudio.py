@@ -38,7 +38,8 @@ class PortAudioDriver:
         self.xruns = self.failures = 0
         self._failure = ""
         self._events: list[str] = []
-        self._stops = self._lost = False
+        self._lost = False
+        self._stream: Any = None
         self._opened(2).close()  # refused now, or the rows may come
 
     def start(self, connection: Connection) -> None:
@@ -56,16 +57,25 @@ class PortAudioDriver:
             )
             self._channels = 2
         self._stream = self._opened(self._channels)
+        own = round(sum(self._stream.latency) * self.sample_rate)
+        self._events.append(
+            f"the device '{self._output.name}' says that it adds {own} frames, "
+            f"{1000 * own / self.sample_rate:.1f} ms, to the engine's latency"
+        )
         self._stream.start()
 
     def stop(self) -> None:
         """Stop calling and let the device go."""
-        self._stops = True
-        if not self._lost:  # PortAudio may wait for ever for what a lost device has to say
+        if self._stream is not None and not self._lost:  # PortAudio may wait for ever for what a lost device has to say
             self._stream.close()
 
     def events(self) -> list[str]:
         """What happened since the last call."""
+        if not self._lost and not self._stream.active:
+            self._lost = True
+            self._events.append(
+                f"the device '{self._output.name}' is gone; restart plugin-bridge when it is back"
+            )
         happened, self._events = self._events, []
         return [
             *happened,
@@ -83,7 +93,6 @@ class PortAudioDriver:
                 dtype="float32",
                 latency="low",
                 callback=self._process,
-                finished_callback=self._on_finished,
             )
         except (self._library.PortAudioError, ValueError) as error:
             names = " -> ".join(dict.fromkeys((self._input.name, self._output.name)))
@@ -113,10 +122,3 @@ class PortAudioDriver:
             self.failures += 1
             self._failure = f"{type(error).__name__}: {error}"
             goes.fill(0)
-
-    def _on_finished(self) -> None:
-        if not self._stops and hasattr(self, "_stream"):
-            self._lost = True
-            self._events.append(
-                f"the device '{self._output.name}' is gone; restart plugin-bridge when it is back"
-            )
