@@ -6,7 +6,7 @@ solo STRIP on|off, preset NAME, model NAME, bypass on|off, ping on|off, status, 
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     import asyncio
@@ -138,18 +138,29 @@ async def _listen(server: "Server", stopping: "asyncio.Event") -> None:
     """Obey standard input until it ends."""
     import asyncio
 
+    if not _can_be_waited_for(sys.stdin):
+        return  # no standard input to listen to, as under a service manager
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    try:
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    except (OSError, ValueError):
-        return  # no standard input to listen to, as under a service manager
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := await reader.readline():
         words = line.decode(errors="replace").split()
         if words[:1] == ["quit"]:
             stopping.set()
         elif words:
             print(obey(server, words), flush=True)
+
+
+def _can_be_waited_for(stream: TextIO | None) -> bool:
+    """Whether lines may come in later: a terminal, a pipe or a socket, not a file or /dev/null."""
+    import os
+    import stat
+
+    try:
+        mode = os.fstat(stream.fileno()).st_mode if stream else 0
+    except (OSError, ValueError):  # closed
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or bool(stream and stream.isatty())
 
 
 def obey(server: "Server", words: list[str]) -> str:

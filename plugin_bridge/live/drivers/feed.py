@@ -14,17 +14,23 @@ from plugin_bridge.errors import AudioFileError
 from plugin_bridge.live.drivers.driver import AudioRequest
 
 _DEFAULT_RATE = 44100
+_MOST_SECONDS = 1e9
 
 
 class Source:
     """Stereo input block by block: a file, or noise without end where no file is named.
 
-    Raises `AudioFileError` for a file that cannot be read or has more than two channels.
+    Raises `AudioFileError` for a file that cannot be read or has more than two channels, `ValueError` for a
+    length or rate that cannot be.
     """
 
     def __init__(self, request: AudioRequest) -> None:
         self._file = self._opened(request.source) if request.source else None
         self.sample_rate = self._file.samplerate if self._file else request.sample_rate or _DEFAULT_RATE
+        if not 0 <= request.seconds < _MOST_SECONDS:
+            raise ValueError(
+                f"seconds must be between 0 and {_MOST_SECONDS:g}, 0 for ever, got {request.seconds:g}"
+            )
         wanted = round(request.seconds * self.sample_rate)
         self.frames = self._file.frames if self._file else wanted
         self._noise = np.random.default_rng(0)
