@@ -39,7 +39,7 @@ class JackServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        flags = ["-n", self.name, "-r", "-S", "-t", "10000"]
+        flags = ["-n", self.name, "-r", "-S", "-t", "10000", "-p", "256"]  # fewer ports take less memory
         device = ["-d", "dummy", "-r", str(self.sample_rate), "-p", str(self.block)]
         device += ["-C", "2", "-P", str(self.outputs)]
         self._killed = False
