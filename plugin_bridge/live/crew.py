@@ -75,7 +75,7 @@ class Member:
             pass
         raise DeviceError(f"{what} must answer when it starts, got none; see the lines above for the reason")
 
-    def end(self, patience_seconds: float = 2.0) -> None:
+    def end(self, patience_seconds: float) -> None:
         """Ask the process to quit, and end it if it does not."""
         self.tell(protocol.Quit())
         self.process.join(patience_seconds)

@@ -32,6 +32,8 @@ _DEATHS_WINDOW_SECONDS = 60.0
 _MOST_DEATHS = 3
 _HISTORY_SECONDS = 0.5
 _RING_SECONDS = 2.0
+_WORKERS_PATIENCE_SECONDS = 0.2  # they keep nothing that would be lost
+_AUDIO_PATIENCE_SECONDS = 10.0  # it may have a recording to finish
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 8192
 _MOST_MS = 60_000.0
 
@@ -163,9 +165,13 @@ class Engine:
 
     def stop(self) -> None:
         """End every process and give the shared memory back."""
-        for member in [self._audio, *(slot.member for slot in self._slots)]:
-            if member is not None:
-                member.end()
+        if self._audio is not None:
+            self._audio.tell(protocol.Quit())
+        for slot in self._slots:
+            if slot.member is not None:
+                slot.member.end(_WORKERS_PATIENCE_SECONDS)
+        if self._audio is not None:
+            self._audio.end(_AUDIO_PATIENCE_SECONDS)
         self._audio = None
         for slot in self._slots:
             slot.member = None
