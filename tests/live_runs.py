@@ -56,6 +56,11 @@ class Run:
         """Look after the engine until there is nothing more to play."""
         self.until(lambda: self.engine.finished, "the end")
 
+    def wet(self) -> bool:
+        """Whether a worker that works is being played."""
+        playing = self.status["playing"]
+        return playing in (0, 1) and self.engine._slots[playing].state == "working"
+
     def settled(self) -> bool:
         """Whether one worker plays and the other stands by with its board built."""
         playing = self.status["playing"]
