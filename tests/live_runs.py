@@ -63,13 +63,7 @@ class Run:
 
     def settled(self) -> bool:
         """Whether one worker plays and the other stands by with its board built."""
-        playing = self.status["playing"]
-        slots = self.engine._slots
-        return (
-            playing in (0, 1)
-            and slots[1 - playing].state == "resting"
-            and slots[1 - playing].built is not None
-        )
+        return self.wet() and self.status["standby"] == "ready"
 
     @property
     def frames(self) -> int:

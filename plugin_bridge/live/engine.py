@@ -10,21 +10,22 @@ from __future__ import annotations
 import atexit
 import time
 from collections import deque
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import audio_process, protocol
 from plugin_bridge.live.crew import PATIENCE_SECONDS, SPAWN, Member, Slot, hire
-from plugin_bridge.live.drivers.driver import AudioRequest
 from plugin_bridge.live.figures import counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
 from plugin_bridge.live.plans import form, moved
 from plugin_bridge.live.playback import COUNTERS, DRY, SLOTS, playback_specs
+from plugin_bridge.live.request import LARGEST_BLOCK, EngineRequest, check_block
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.worker_words import STATISTICS
+
+__all__ = ["Engine", "EngineRequest"]
 
 _HUNG_SECONDS = 0.5
 _HUNG_HOPS = 3
@@ -34,40 +35,6 @@ _HISTORY_SECONDS = 0.5
 _RING_SECONDS = 2.0
 _WORKERS_PATIENCE_SECONDS = 0.2  # they keep nothing that would be lost
 _AUDIO_PATIENCE_SECONDS = 10.0  # it may have a recording to finish
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 16, 8192
-_MOST_MS = 60_000.0
-
-
-@dataclass(frozen=True)
-class EngineRequest:
-    """What an engine is to be: its audio, its board, and how much latency to plan beyond the least.
-
-    `safety_ms` is the time a worker may be late, 0 to derive it from a hop's measured time; `reserve_ms`
-    is kept free for models, presets and blocks that need more; `largest_block` is the largest host block
-    planned for, 0 for the driver's own.
-    """
-
-    audio: AudioRequest
-    plan: protocol.BoardPlan
-    safety_ms: float = 0.0
-    reserve_ms: float = 0.0
-    largest_block: int = 0
-
-    def __post_init__(self) -> None:
-        if self.audio.block:
-            _check_block("block", self.audio.block)
-        if self.largest_block:
-            _check_block("largest_block", self.largest_block)
-        for name, value in (("safety_ms", self.safety_ms), ("reserve_ms", self.reserve_ms)):
-            if not 0 <= value <= _MOST_MS:
-                raise ValueError(f"{name} must be between 0 and {_MOST_MS:g}, got {value:g}")
-
-
-def _check_block(name: str, frames: int) -> None:
-    if not _SMALLEST_BLOCK <= frames <= _LARGEST_BLOCK:
-        raise ValueError(
-            f"{name} must be between {_SMALLEST_BLOCK} and {_LARGEST_BLOCK} frames, got {frames}"
-        )
 
 
 class Engine:
@@ -130,7 +97,7 @@ class Engine:
 
     def _share(self) -> None:
         rows = 1 + len(self.sources)
-        block = max(self.largest_block, _LARGEST_BLOCK)  # a host may choose any while it runs
+        block = max(self.largest_block, LARGEST_BLOCK)  # a host may choose any while it runs
         room = max(round(_RING_SECONDS * self.sample_rate), 4 * (self.latency.total + block))
         self._segment = Segment(playback_specs(rows, room))
         self._counters, self._wanted = self._segment["counters"], self._segment["wanted"]
@@ -218,7 +185,7 @@ class Engine:
 
     def set_block(self, frames: int) -> None:
         """Another block size, for drivers without a device. Raises `ValueError` out of range."""
-        _check_block("block", frames)
+        check_block("block", frames)
         if self._audio is not None:
             self._audio.tell(audio_process.SetBlock(frames))
 
@@ -386,6 +353,14 @@ class Engine:
         """Whether no worker plays and none will."""
         return bool(self._given_up) and self._slots[self._active].state != "working"
 
+    @property
+    def _standby(self) -> str:
+        """What the worker that does not play is at: "ready", "building", "working" towards a swap, "none"."""
+        other = self._slots[1 - self._active]
+        if other.member is None or other.refused:
+            return "none"
+        return "ready" if other.state == "resting" and other.built is not None else other.state
+
     def status(self) -> dict[str, Any]:
         """Counters and figures: frames and times as numbers, levels in dBFS."""
         assert self._segment is not None
@@ -395,6 +370,7 @@ class Engine:
         return {
             "state": state,
             "reason": self._given_up,
+            "standby": self._standby,
             "sample_rate": self.sample_rate,
             "latency": self.latency.total,
             "deaths": len(self._deaths),
