@@ -128,12 +128,19 @@ class Soak:
                 if now >= when and (what != self._kill or now < last_kill):
                     what()
                     due[what] = when + every[what]
-            if not self.outcome.usages and now > begin + SETTLE_SECONDS:
+            if not self.outcome.usages and now > begin + SETTLE_SECONDS and self._whole():
                 self.outcome.usages.append(Usage.now())
             time.sleep(MOVE_SECONDS / 2)
+        while not self._whole():
+            self._engine.tick()
+            time.sleep(MOVE_SECONDS)
         self.outcome.usages.append(Usage.now())
         self.outcome.status = self._engine.status()
         self._listen()
+
+    def _whole(self) -> bool:
+        """Whether every process is there and has built its board, so that usages can be compared."""
+        return self._engine.status()["standby"] == "ready"
 
     def _listen(self) -> None:
         events = self._engine.events
