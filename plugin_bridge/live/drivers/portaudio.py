@@ -66,7 +66,8 @@ class PortAudioDriver:
 
     def stop(self) -> None:
         """Stop calling and let the device go."""
-        if self._stream is not None and not self._lost:  # PortAudio may wait for ever for what a lost device has to say
+        # PortAudio may wait for ever for what a lost device has to say.
+        if self._stream is not None and not self._lost:
             self._stream.close()
 
     def events(self) -> list[str]:
