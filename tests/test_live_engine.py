@@ -141,9 +141,7 @@ def test_a_standby_that_dies_is_replaced_unheard_and_counted(long_noise: tuple[P
         run.until(run.settled, "both workers")
         process, playing, joins = run.engine.playing_process, run.status["playing"], run.status["joins"]
         for deaths in (1, 2, 3):
-            standby = run.engine._slots[1 - playing].member
-            assert standby is not None
-            os.kill(standby.process.pid or 0, signal.SIGKILL)
+            os.kill(standby_process(run), signal.SIGKILL)
             run.until(lambda deaths=deaths: run.status["deaths"] == deaths, "the death is counted")
             if deaths < 3:
                 run.until(lambda: run.engine._slots[1 - playing].member is not None, "a new standby")
@@ -151,6 +149,48 @@ def test_a_standby_that_dies_is_replaced_unheard_and_counted(long_noise: tuple[P
         assert run.engine.playing_process == process
         assert run.status["state"] == "running"  # the one that plays need not suffer for the others
         assert run.status["joins"] == joins or run.status["late_blocks"]
+
+
+def standby_process(run: Run) -> int:
+    """The process id of the worker that does not play."""
+    member = run.engine._slots[1 - run.status["playing"]].member
+    assert member is not None
+    return int(member.process.pid or 0)
+
+
+def test_a_stopped_standby_holds_up_nobody(long_noise: tuple[Path, np.ndarray]) -> None:
+    """It reads nothing that it is told, and is found out when it is needed."""
+    source, _ = long_noise
+    with running("paced", source, BoardPlan("bands"), safety_ms=20.0) as run:
+        run.until(run.settled, "both workers")
+        lost = run.engine.playing_process or 0
+        os.kill(standby_process(run), signal.SIGSTOP)
+        for step in range(5000):
+            run.engine.move("low", "gain_db", -float(step % 20))
+            if step % 100 == 0:
+                run.engine.tick()
+        os.kill(lost, signal.SIGKILL)
+        run.until(lambda: run.status["deaths"] == 2, "both losses are noticed")
+        run.until(lambda: run.wet() and run.engine.playing_process != lost, "a takeover")
+        assert run.status["state"] == "running"
+        assert run.engine.plan.strips["low"]["gain_db"] == -19.0
+
+
+def test_a_board_whose_worker_dies_while_it_builds_is_given_up(long_noise: tuple[Path, np.ndarray]) -> None:
+    source, _ = long_noise
+    with running("paced", source, BoardPlan("bands"), safety_ms=100.0) as run:
+        run.until(run.settled, "both workers")
+        before, playing = run.engine.plan, run.engine.playing_process
+        process = standby_process(run)
+        os.kill(process, signal.SIGSTOP)  # so that it is surely still building
+        run.engine.change(BoardPlan("bands", {"low": {"effects": [GAIN]}}))
+        run.engine.tick()
+        assert run.status["standby"] == "building"
+        os.kill(process, signal.SIGKILL)
+        run.until(lambda: bool(run.engine.events), "the death is noticed")
+        assert run.engine.events[0].startswith("the next board is given up: worker ")
+        run.until(run.settled, "a new standby")
+        assert (run.engine.plan, run.engine.playing_process) == (before, playing)
 
 
 # --- what may change -----------------------------------------------------------------------------------

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from plugin_bridge.errors import DeviceError
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment, array
 
+ROOT = Path(__file__).resolve().parent.parent
 ROWS = 3
 
 
@@ -176,6 +181,34 @@ def test_arrays_begin_on_cache_lines_of_their_own() -> None:
 def test_memory_that_is_not_there_is_one_sentence(frames: int) -> None:
     with pytest.raises(DeviceError, match=r"shared memory must have .* free, got: "):
         Segment((array("audio", (frames,)),))
+
+
+FILL = """
+from plugin_bridge.errors import DeviceError
+from plugin_bridge.live.shared import Segment, array
+try:
+    Segment((array("audio", (1 << 20,)),))
+except DeviceError as error:
+    print(error)
+"""
+
+
+def test_a_full_dev_shm_is_one_sentence() -> None:
+    """Touching memory that is not there would end the process; it is asked for at once instead."""
+    command = f"mount -t tmpfs -o size=64k tmpfs /dev/shm && {shlex.quote(sys.executable)} -c '{FILL}'"
+    try:
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", command], cwd=ROOT, capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        pytest.skip("a small /dev/shm of one's own takes unshare, of Linux")
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"this machine does not let us mount a /dev/shm of our own: {done.stderr.strip()}")
+    assert done.stdout == (
+        "shared memory must have 4 MiB free, got: No space left on device; free some in /dev/shm, or choose "
+        "a smaller --reserve-ms\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_segment_that_is_closed_is_gone(segment: Segment) -> None:

@@ -28,7 +28,6 @@ COUNTERS = (
     "silenced_blocks",
     "joins",
     "playing",
-    "largest_block",
     "refused_block",
 )
 """What the audio process counts, in the order of the shared array."""
