@@ -154,7 +154,7 @@ def test_convolution_is_remade_from_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({}, "got None; known effects: "),
+        ({}, "must have a key 'effect'"),
         ({"effect": 3}, "got 3; known effects: "),
         ({"effect": "Reverbb"}, "did you mean 'Reverb'?"),
         ({"effect": "Plugin"}, "must be one of pedalboard's"),

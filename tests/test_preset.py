@@ -133,7 +133,7 @@ def test_what_is_neutral_is_not_written(tmp_path):
 
 
 def test_name_is_that_of_the_file_where_none_is_written(tmp_path):
-    (tmp_path / "bare.toml").write_text("")
+    (tmp_path / "bare.toml").write_text("schema = 1")
     assert Preset.load(tmp_path / "bare.toml") == Preset(name="bare")
     assert Preset.load(str(tmp_path / "bare.toml")).name == "bare"
     assert StemBoard.from_preset(Preset.load(tmp_path / "bare.toml"), "bands").is_neutral

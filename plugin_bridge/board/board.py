@@ -31,6 +31,8 @@ class Board(PedalboardCall, CheckedList):
         CheckedList.__init__(self, plugins)
         self._running: Chain | None = None
 
+    title = "the plugins of a board"
+
     def checked(self, item: Any) -> Any:
         """The item, if a board can hold it."""
         if isinstance(item, StemBoard) or (isinstance(item, Plugin) and item.is_effect):

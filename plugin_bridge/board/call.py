@@ -6,7 +6,6 @@ channels is the channels, else the smaller one; a square array has the layout of
 What is not plainly right is shown to a native, empty `Pedalboard`, so that the errors are its own.
 """
 
-import operator
 from abc import ABC, abstractmethod
 from math import isfinite
 from threading import RLock
@@ -56,7 +55,9 @@ class Door:
         Raises `TypeError` and `RuntimeError` where pedalboard raises them, and `ValueError` for a sample
         rate or buffer size that is not positive, which pedalboard lets through.
         """
-        if operator.index(buffer_size) < 1:
+        if not isinstance(buffer_size, int | np.integer):
+            raise TypeError(f"buffer_size must be a whole number of frames, got {buffer_size!r}")
+        if buffer_size < 1:
             raise ValueError(f"buffer_size must be at least 1 frame, got {buffer_size}")
         if self._is_plain(input_array, sample_rate):
             checked: NDArray[np.float32] = np.ascontiguousarray(input_array, np.float32)
@@ -112,6 +113,14 @@ class PedalboardCall(ABC):
         self._door = Door()
         self._lock = RLock()
         self._last: Entered | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A misspelt setting would otherwise be taken and never heard.
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(
+                f"{type(self).__name__} has no setting '{name}'; levels are set on its strips"
+            )
+        super().__setattr__(name, value)
 
     def __call__(
         self, input_array: NDArray[Any], sample_rate: float, buffer_size: int = 8192, reset: bool = True

@@ -35,6 +35,8 @@ _paths: WeakKeyDictionary[Plugin, tuple[Path, str | None]] = WeakKeyDictionary()
 class EffectList(CheckedList):
     """The pedalboard plugins of a strip, in order. Raises `TypeError` for anything else."""
 
+    title = "effects"
+
     def checked(self, item: Any) -> Plugin:
         """The item, if it is a pedalboard effect."""
         if not isinstance(item, Plugin) or not item.is_effect:
@@ -162,6 +164,8 @@ def effect_from_dict(effect: Mapping[str, Any]) -> Plugin:
     if name in _HOSTED:
         return _hosted_from_dict(values)
     known = effect_classes() | {"Convolution": pedalboard.Convolution}
+    if name is None:
+        raise PresetError(f"an effect must have a key 'effect' that names it, got the keys {sorted(values)}")
     if not isinstance(name, str) or name not in known:
         every = [*known, *_CONTAINERS, *_HOSTED]
         near = get_close_matches(str(name), every, n=1)

@@ -12,13 +12,16 @@ class CheckedList(MutableSequence[Any]):
     and what it lacks: slices, `+`, `extend`, `pop`.
     """
 
+    title = "items"
+    """What error messages call the list."""
+
+    edits = 0
+    """How often the list was edited."""
+
     def __init__(self, items: Iterable[Any] = ()) -> None:
         if isinstance(items, str | bytes) or not isinstance(items, Iterable):
-            raise TypeError(
-                f"{type(self).__name__} must be made from a list, got {items!r}; put it in brackets"
-            )
+            raise TypeError(f"{self.title} must be a list, got {items!r}; put it in brackets")
         self._items = [self.checked(item) for item in items]
-        self.edits = 0
 
     @abstractmethod
     def checked(self, item: Any) -> Any:

@@ -85,6 +85,8 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
     @classmethod
     def _from_values(cls, values: dict[str, Any], path: Path) -> Self:
+        if not values:
+            raise PresetError(f"a preset must hold settings, got an empty file: {path}")
         version = values.get("schema", SCHEMA)
         if isinstance(version, int) and version > SCHEMA:
             raise PresetError(
@@ -114,11 +116,22 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the preset as TOML, aside and then renamed. Raises `PresetError` where it cannot."""
+        """Write the preset as TOML, aside and then renamed.
+
+        Raises `PresetError` where it cannot, for a name that does not end in `.toml`, and for values that
+        could not be loaded again.
+        """
         path = Path(path)
-        set_values = {
-            key: value for key, value in msgspec.to_builtins(self).items() if value not in (None, {})
-        }
+        if path.suffix != ".toml":
+            raise PresetError(
+                f"a preset's file must end in .toml, got {path}; name it {path.with_suffix('.toml')}"
+            )
+        values = msgspec.to_builtins(self)
+        try:
+            msgspec.convert(values, type(self))
+        except msgspec.ValidationError as error:
+            raise PresetError(f"a preset must have the known form to be saved, got: {error}") from error
+        set_values = {key: value for key, value in values.items() if value not in (None, {})}
         text = tomlkit.dumps({"schema": self.schema, **set_values})
         aside = path.with_name(f".preset-{uuid4().hex}.tmp")
         try:

@@ -1,6 +1,6 @@
 """One separator, one strip for each stem, and a master: called like a `pedalboard.Pedalboard`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,7 +30,8 @@ class StemBoard(PedalboardCall):
     """Separates audio, sends each stem through its strip, and sums the strips into the master.
 
     `separator` is a model's name or a separator; `strips` names the stems that have effects or levels of
-    their own. With every strip neutral the output is the input.
+    their own. With every strip neutral the output is the input, to the last bits of float32. Samples that
+    are NaN, Inf or beyond +180 dBFS are taken as silence.
 
     Raises `ModelError` for an unknown model, `ValueError` for a stem that the separator does not give,
     `TypeError` for effects that are not pedalboard's.
@@ -47,6 +48,8 @@ class StemBoard(PedalboardCall):
         self._separator = catalogue.load(separator) if isinstance(separator, str) else separator
         if not isinstance(self._separator, Separator):
             raise TypeError(f"separator must be a model's name or a Separator, got {separator!r}")
+        if not isinstance(strips, Mapping | None):
+            raise TypeError(f"strips must map stems to effects, got {strips!r}; write {{'vocals': [...]}}")
         given = dict(strips or {})
         self._strips = {source: _strip(given.pop(source, ())) for source in self.sources}
         self._master = _strip(master)
@@ -86,11 +89,26 @@ class StemBoard(PedalboardCall):
 
     def __getitem__(self, source: str) -> Strip:
         """The strip of a stem. Raises `ValueError` for a stem that the separator does not give."""
-        if source not in self._strips:
+        if not isinstance(source, str) or source not in self._strips:
             near = get_close_matches(str(source), self.sources, n=1)
             remedy = f"did you mean '{near[0]}'?" if near else f"its stems: {', '.join(self.sources)}"
             raise ValueError(f"a stem must be one that {self._named()} gives, got {source!r}; {remedy}")
         return self._strips[source]
+
+    def __setitem__(self, source: str, settings: Settings) -> None:
+        """Give a stem another strip, or other effects at unity; a new stream starts. Raises as `[]`."""
+        self[source]
+        self._strips[source] = _strip(settings)
+        self._session = None
+
+    def __contains__(self, source: object) -> bool:
+        return source in self.sources
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
 
     @property
     def is_neutral(self) -> bool:
@@ -179,6 +197,8 @@ class StemBoard(PedalboardCall):
         from plugin_bridge.board.preset import Preset
 
         preset = Preset.load(preset) if isinstance(preset, str) else preset
+        if not isinstance(preset, Preset):
+            raise TypeError(f"preset must be a Preset or a name, got {preset!r}")
         board = StemBoard(separator or preset.model or catalogue.DEFAULT_MODEL)
         for source, settings in preset.strips.items():
             if source not in board._strips:

@@ -26,6 +26,9 @@ class Strip:
     Raises `TypeError` or `ValueError` for values outside these.
     """
 
+    # A misspelt setting raises AttributeError instead of being taken and never heard.
+    __slots__ = ("_effects", "_gain_db", "_mute", "_pan", "_solo")
+
     def __init__(
         self,
         effects: Iterable[Plugin] = (),

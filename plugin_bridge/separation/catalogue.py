@@ -67,6 +67,8 @@ def names() -> list[str]:
 
 def model_folder(name: str) -> Path:
     """The folder of a model, the user's before ours. Raises `ModelError` for an unknown name."""
+    if not isinstance(name, str):
+        raise TypeError(f"a model must be named by a string, got {name!r}")
     if NAME.fullmatch(name):
         for folder in data_folders("models"):
             if (folder / name / "card.toml").is_file():
