@@ -256,6 +256,29 @@ def prepare(folder: Path, aligned: tuple[str, ...]) -> None:
     tree.write(_file(folder), encoding="UTF-8", xml_declaration=True)
 
 
+def put_insert(folder: Path, track: str, latency: int, block: int) -> None:
+    """Put an insert before a closed session's track goes out, with its latency entered for a block size.
+
+    Its ports are `ardour:insert 1/audio_send 1` and `ardour:insert 1/audio_return 1`, and so on.
+    """
+    tree = ET.parse(_file(folder))
+    root = tree.getroot()
+    first = int(root.get("id-counter", "0")) + 1
+    root.set("id-counter", str(first + 3))
+    (route,) = (each for each in root.iter("Route") if each.get("name") == track)
+    (out,) = (each for each in route.findall("Processor") if each.get("type") == "main-outs")
+    named = {"name": "insert 1", "id": str(first), "type": "port", "active": "1", "bitslot": "0"}
+    owned = {"own-input": "1", "own-output": "1", "latency": str(latency), "block-size": str(block)}
+    insert = ET.Element("Processor", {**named, **owned})
+    for number, (direction, way) in enumerate((("Input", "return"), ("Output", "send")), start=first + 1):
+        io = {"name": "insert 1", "id": str(number), "direction": direction, "default-type": "audio"}
+        ports = ET.SubElement(insert, "IO", io)
+        for side in (1, 2):
+            ET.SubElement(ports, "Port", {"type": "audio", "name": f"insert 1/audio_{way} {side}"})
+    route.insert(list(route).index(out), insert)
+    tree.write(_file(folder), encoding="UTF-8", xml_declaration=True)
+
+
 def recorded(folder: Path, track: str, sample_rate: int) -> tuple[int, Audio]:
     """The frame at which a track's only region lies in a saved session, and its sound.
 
