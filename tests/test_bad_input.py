@@ -306,7 +306,7 @@ def test_channels_that_are_not_there(tmp_path):
     path = write(tmp_path / "a.wav", noise(100, 1))
     assert_one_sentence(render(path, tmp_path, channels=(1, 2)), "must have channel 2, got 1 channels")
     path = write(tmp_path / "six.wav", noise(100, 6))
-    assert_one_sentence(render(path, tmp_path), "got 6; choose with --channels")
+    assert_one_sentence(render(path, tmp_path), "got 6; choose with channels")
 
 
 def test_stems_may_be_named_as_on_the_command_line(tmp_path):

@@ -105,7 +105,7 @@ def test_version():
         (("render", "a.wav", "--channels", "left"), ["left", "1,2"]),
         (("render", "a.wav", "--channels", "3,3"), ["3,3"]),
         (("render", "a.wav", "--jobs", "0"), ["0"]),
-        (("render", "a.wav", "--resume", "--force"), ["--resume", "--force"]),
+        (("render", "a.wav", "--resume", "--force"), ["resume", "force"]),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments, words, tmp_path, monkeypatch, capsys):

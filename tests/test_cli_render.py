@@ -130,7 +130,7 @@ def test_resume_force_and_neither(tmp_path):
     assert run(*command, cwd=tmp_path).returncode == 0
     refused = run(*command, cwd=tmp_path)
     assert refused.returncode == 1
-    assert_one_line(refused.stderr, "--resume", "--force")
+    assert_one_line(refused.stderr, "with resume", "with force")
     assert_one_line(run(*command, "--resume", cwd=tmp_path).stderr, "kept: ")
     assert_one_line(run(*command, "--force", cwd=tmp_path).stderr, "done: ")
 

@@ -80,6 +80,8 @@ def sentences(report: Report) -> list[str]:
         lines.append(f"  {report.silenced_samples} samples were no numbers and are silence now")
     if report.not_carried:
         lines.append(f"  not carried over: {', '.join(report.not_carried)}")
+    if report.earlier_kept:
+        lines.append(f"  still there from an earlier render: {', '.join(report.earlier_kept)}")
     return lines
 
 

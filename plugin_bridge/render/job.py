@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from plugin_bridge.render.blocks import Board
 from plugin_bridge.render.inputs import find_songs
 from plugin_bridge.render.observer import Observer, Silent
 from plugin_bridge.render.pipeline import render_song
-from plugin_bridge.render.plan import Policy, Song, Voicing
+from plugin_bridge.render.plan import Policy, Song, Voicing, identity
 from plugin_bridge.render.report import Report
 from plugin_bridge.render.settings import Device, Format, Settings, Subtype
 from plugin_bridge.render.staging import told_of
@@ -91,7 +91,7 @@ class _Work:
         """Check everything that can be checked, then render; reports in the order of the inputs."""
         board, voicing = desk.build(self.recipe)
         self.settings.check_stems(board.sources)
-        with told_of(naming.display(output), "a folder that can be made", "choose another with --output"):
+        with told_of(naming.display(output), "a folder that can be made", "choose another output"):
             _check_folder(output)
         found = find_songs(inputs, output)
         songs = [place.song for place in found if place.song is not None]
@@ -100,8 +100,10 @@ class _Work:
                 f"name must hold {{song}} for {len(songs)} songs, got '{self.settings.name}'; "
                 "they would overwrite each other"
             )
-        renderer = _Renderer(self, board, voicing)
-        rendered = dict(zip(songs, self._all(songs, renderer, jobs, observer), strict=True))
+        sources = frozenset(its for song in songs if (its := identity(song.path)) is not None)
+        work = replace(self, policy=replace(self.policy, sources=sources))
+        renderer = _Renderer(work, board, voicing)
+        rendered = dict(zip(songs, work._all(songs, renderer, jobs, observer), strict=True))
         reports = []
         for place in found:
             if place.song is None:

@@ -42,6 +42,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Whether the files in `folder` are whole, unaltered and of this origin."""
         return self.origin == origin and all(_is_unaltered(folder / its.path, its) for its in self.outputs)
 
+    def unaltered(self, folder: Path) -> list[str]:
+        """The outputs that lie in `folder` exactly as they were written."""
+        return [its.path for its in self.outputs if _is_unaltered(folder / its.path, its)]
+
     def paths(self) -> list[str]:
         """Every file that renders wrote here, former ones too."""
         return [*(output.path for output in self.outputs), *self.earlier]
@@ -53,7 +57,7 @@ def read_manifest(path: Path) -> Manifest | None:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return manifest if manifest.schema == SCHEMA else None
+    return manifest if manifest.schema == SCHEMA and not any(map(_climbs, manifest.paths())) else None
 
 
 def record(path: Path, relative: PurePath) -> Output:
@@ -77,6 +81,12 @@ def _named_files(manifests: Iterable[Path]) -> Iterator[Path]:
         manifest = read_manifest(path)
         if manifest is not None:
             yield from (path.parent / name for name in manifest.paths())
+
+
+def _climbs(name: str) -> bool:
+    """Whether a path leads out of the manifest's folder, as none of ours does."""
+    path = PurePath(name)
+    return path.is_absolute() or bool(path.drive) or ".." in path.parts
 
 
 def _is_unaltered(path: Path, output: Output) -> bool:

@@ -39,7 +39,7 @@ def check_template(template: str) -> None:
     if "\\" in literal or path.is_absolute() or climbs or re.match("[A-Za-z]:", literal):
         raise ValueError(f"name must be a path below output, with '/' between folders, got '{template}'")
     if not template.endswith(".{ext}"):
-        raise ValueError(f"name must end in .{{ext}}, got '{template}'; the ending follows --format")
+        raise ValueError(f"name must end in .{{ext}}, got '{template}'; the ending follows the format")
 
 
 def needs_song(template: str) -> bool:

@@ -37,7 +37,7 @@ def render_song(
     started = time.monotonic()
     with SourceFile(song.path, pick=settings.channels) as source:
         plan = Plan(song, board, voicing, settings, source)
-        plan.check()
+        plan.check(policy)
         with told_of(naming.display(song.path), "readable", "check the disk"):
             origin = plan.origin(sha256_of(song.path))
         if (kept := plan.kept(origin, policy)) is not None:
@@ -46,13 +46,17 @@ def render_song(
         with told_of(naming.display(plan.folder)), Staging() as staging:
             take = Take(plan, staging, origin.source_sha256)
             take.run(source, board, advance)
-            report = _report(plan, take, source, time.monotonic() - started)
+            source.check_unchanged()
+            superseded, kept_names = plan.former(origin, policy)
+            report = _report(plan, take, source, kept_names, time.monotonic() - started)
             plan.write_sidecars(staging, report, origin)
+            for path in superseded:
+                staging.remove(path)
             staging.commit()
         return report
 
 
-def _report(plan: Plan, take: Take, source: SourceFile, seconds: float) -> Report:
+def _report(plan: Plan, take: Take, source: SourceFile, earlier_kept: list[str], seconds: float) -> Report:
     """What there is to say of a finished song."""
     return Report(
         source=naming.display(plan.song.path),
@@ -73,6 +77,7 @@ def _report(plan: Plan, take: Take, source: SourceFile, seconds: float) -> Repor
         null_reason=plan.null_reason,
         stems={name: take.tracks[name].report(plan.beside(path)) for name, path in plan.targets.items()},
         not_carried=list(take.not_carried),
+        earlier_kept=earlier_kept,
         seconds=round(seconds, 3),
         real_time_factor=round(seconds * source.sample_rate / source.frames, 4) if source.frames else None,
         peak_memory_bytes=peak_memory_bytes(),

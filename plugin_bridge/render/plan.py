@@ -1,5 +1,6 @@
 """Where everything of a song goes, what it is made with, and what may be replaced there."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -44,15 +45,26 @@ class Voicing:
 class Policy:
     """What happens where files already lie: `resume` keeps what is right, `force` redoes everything.
 
-    Raises `ValueError` for both at once.
+    `sources` are the identities of all files that the job reads; none of them is ever replaced. Raises
+    `ValueError` for `resume` and `force` at once.
     """
 
     resume: bool = False
     force: bool = False
+    sources: frozenset[tuple[int, int]] = frozenset()
 
     def __post_init__(self) -> None:
         if self.resume and self.force:
-            raise ValueError("only one of --resume and --force can be meant, got both; choose one")
+            raise ValueError("only one of resume and force can be meant, got both; choose one")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from every other, whatever its names are; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class Plan:
@@ -77,22 +89,21 @@ class Plan:
         self.folder = self._manifest.parent
         self.targets = {name: song.output / self._relative(name) for name in self.names}
 
-    def check(self) -> None:
-        """Raise `AudioFileError` when the format cannot hold a song, or a stem would replace its source."""
+    def check(self, policy: Policy) -> None:
+        """Raise `AudioFileError` when the format cannot hold a song, or a source would be replaced."""
         try:
             self.settings.check_rate(self.sample_rate)
         except ValueError as error:
             raise AudioFileError(f"{naming.display(self.song.path)}: {error}") from error
         if self.settings.format == "flac" and not self.frames:
             raise AudioFileError(
-                f"{naming.display(self.song.path)} must have frames to be FLAC, got none; use --format wav"
+                f"{naming.display(self.song.path)} must have frames to be FLAC, got none; use format wav"
             )
-
-        for path in self.targets.values():
-            if path.exists() and path.samefile(self.song.path):
+        for path in self._written():
+            if self._is_source(path, policy):
                 raise AudioFileError(
-                    f"{naming.display(path)} must not be replaced by its own stem; "
-                    "choose another --output or --name"
+                    f"{naming.display(path)} must not be replaced, it is a source of this render; "
+                    "choose another output or name"
                 )
 
     def origin(self, source_sha256: str) -> Origin:
@@ -111,38 +122,57 @@ class Plan:
 
         Raises `AudioFileError` for files that neither `resume` nor `force` allows to be replaced.
         """
-        manifest = read_manifest(self._manifest)
         if policy.force:
             return None
-        if policy.resume and manifest is not None:
-            if manifest.holds(origin, self.folder):
-                return self._earlier_report()
-            own = Path(manifest.source) == self.song.path.absolute()
-            if not own and manifest.origin.source_sha256 != origin.source_sha256:
-                raise AudioFileError(
-                    f"{naming.display(self.folder)} must be free for {naming.display(self.song.path)}, "
-                    f"got the stems of {manifest.source}; "
-                    "choose another --output or --name, or replace them with --force"
-                )
-            return None
-        there = [path for path in (*self.targets.values(), self._report, self._manifest) if path.exists()]
-        if there and not policy.resume:
+        manifest = read_manifest(self._manifest) if policy.resume else None
+        ours: set[Path] = set()
+        if manifest is not None:
+            self._check_song(manifest, origin)
+            report = self._earlier_report()
+            if report is not None and manifest.holds(origin, self.folder):
+                return report
+            ours = {self._report, self._manifest, *(self.folder / name for name in manifest.paths())}
+        there = [path for path in self._written() if os.path.lexists(path) and path not in ours]
+        if there:
+            got, remedy = "a file", "keep what is done with resume, replace it with force"
+            if policy.resume:
+                got, remedy = "a file that no manifest of this song names", "replace it with force"
             raise AudioFileError(
-                f"{naming.display(there[0])} must not exist yet, got a file; "
-                "keep what is done with --resume, replace it with --force, or choose another --output"
+                f"{naming.display(there[0])} must not exist yet, got {got}; {remedy}, "
+                "or choose another output"
             )
         return None
 
+    def former(self, origin: Origin, policy: Policy) -> tuple[list[Path], list[str]]:
+        """What earlier renders left here and this one does not replace: files to remove, names of the rest.
+
+        Only what this song's manifest proves to be unaltered is removed.
+        """
+        before = read_manifest(self._manifest)
+        if before is None:
+            return [], []
+        removable = set(before.unaltered(self.folder)) if self._is_this_song(before, origin) else set()
+        replaced = {self.beside(path).casefold() for path in self.targets.values()}
+        remove, keep = [], []
+        for name in sorted(set(before.paths())):
+            path = self.folder / name
+            if name.casefold() in replaced or not path.exists():
+                continue
+            if name in removable and not self._is_source(path, policy):
+                remove.append(path)
+            else:
+                keep.append(name)
+        return remove, keep
+
     def write_sidecars(self, staging: Staging, report: Report, origin: Origin) -> None:
         """The report, then the manifest: where it stands, everything it names stands already."""
-        before = read_manifest(self._manifest)
         outputs = [self._record(staging, path) for path in self.targets.values()]
         staging.write(self._report, to_json(report))
         manifest = Manifest(
             source=naming.display(self.song.path.absolute()),
             origin=origin,
             outputs=outputs,
-            earlier=self._still_here(before, outputs) if before else [],
+            earlier=report.earlier_kept,
             version=__version__,
         )
         staging.write(self._manifest, to_json(manifest))
@@ -156,19 +186,32 @@ class Plan:
             f"T=plugin-bridge {__version__};{self.voicing.model};{stem}"
         )
 
-    def _earlier_report(self) -> Report:
-        try:
-            earlier = msgspec.json.decode(self._report.read_bytes(), type=Report)
-            return msgspec.structs.replace(earlier, status="skipped", source=naming.display(self.song.path))
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            # The stems are proven right by the manifest; only their description is gone.
-            return Report(
-                source=naming.display(self.song.path), status="skipped", folder=naming.display(self.folder)
+    def _written(self) -> list[Path]:
+        return [*self.targets.values(), self._report, self._manifest]
+
+    def _is_source(self, path: Path, policy: Policy) -> bool:
+        its = identity(path)
+        return its is not None and (its in policy.sources or its == identity(self.song.path))
+
+    def _is_this_song(self, manifest: Manifest, origin: Origin) -> bool:
+        same_path = manifest.source == naming.display(self.song.path.absolute())
+        return same_path or manifest.origin.source_sha256 == origin.source_sha256
+
+    def _check_song(self, manifest: Manifest, origin: Origin) -> None:
+        if not self._is_this_song(manifest, origin):
+            raise AudioFileError(
+                f"{naming.display(self.folder)} must be free for {naming.display(self.song.path)}, "
+                f"got the stems of {manifest.source}; "
+                "choose another output or name, or replace them with force"
             )
 
-    def _still_here(self, before: Manifest, outputs: list[Output]) -> list[str]:
-        new = {output.path for output in outputs}
-        return sorted({path for path in before.paths() if path not in new and (self.folder / path).exists()})
+    def _earlier_report(self) -> Report | None:
+        try:
+            earlier = msgspec.json.decode(self._report.read_bytes(), type=Report)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None  # a song whose report is gone is rendered again
+        here = {"source": naming.display(self.song.path), "folder": naming.display(self.folder)}
+        return msgspec.structs.replace(earlier, status="skipped", **here)
 
     def _record(self, staging: Staging, path: Path) -> Output:
         return record(staging.temporary(path), PurePosixPath(self.beside(path)))

@@ -27,6 +27,7 @@ class SourceFile:
 
     def __init__(self, path: Path, *, pick: tuple[int, ...] = ()) -> None:
         self.path = path
+        self._stamp = _stamp(path)
         self._file = _open(path)
         try:
             self._picked = self._pick(pick)
@@ -68,6 +69,11 @@ class SourceFile:
         if done < self.frames:
             raise cut(self.path, done, self.frames)
 
+    def check_unchanged(self) -> None:
+        """Raise `AudioFileError` when the file was changed, replaced or removed since it was opened."""
+        if _stamp(self.path) != self._stamp:
+            raise AudioFileError(f"{self.path} must not change while it is read; render it again")
+
     def __enter__(self) -> Self:
         return self
 
@@ -83,13 +89,13 @@ class SourceFile:
             if available > 2:
                 raise AudioFileError(
                     f"{self.path} must have one or two channels, got {available}; "
-                    "choose with --channels, for example --channels 1,2"
+                    "choose with channels, for example channels 1,2"
                 )
             return ()
         if max(pick) > available:
             raise AudioFileError(
                 f"{self.path} must have channel {max(pick)}, got {available} channels; "
-                f"choose --channels from 1 to {available}"
+                f"choose channels from 1 to {available}"
             )
         return tuple(number - 1 for number in pick)
 
@@ -124,11 +130,22 @@ class SourceFile:
         return mended
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes with a file's content, or None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def _open(path: Path) -> Any:
     if not path.exists():
         raise AudioFileError(f"{path} must exist, got no such file; check its name")
     if path.is_dir():
         raise AudioFileError(f"{path} must be a sound file, got a folder")
+    if not path.is_file():
+        raise AudioFileError(f"{path} must be a regular file, got a pipe, socket or device; copy it to one")
     try:
         if path.stat().st_size == 0:
             raise AudioFileError(f"{path} must be a sound file, got an empty file; copy or export it again")

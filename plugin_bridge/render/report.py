@@ -30,8 +30,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `null_residual_dbfs` is the peak of (all stems as written) - (source as read, times `common_gain`);
     where it would say nothing it is None, with the reason. `real_time_factor` is seconds of work per
-    second of sound; `peak_memory_bytes` is the process's high-water mark so far. `details` is the trace of a
-    fault that no file should be able to cause.
+    second of sound; `peak_memory_bytes` is the process's high-water mark so far. `earlier_kept` names
+    files of earlier renders that still lie here, because they were altered since. `details` is the trace of
+    a fault that no file should be able to cause.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     null_reason: str | None = None
     stems: dict[str, StemReport] = msgspec.field(default_factory=dict)
     not_carried: list[str] = msgspec.field(default_factory=list)
+    earlier_kept: list[str] = msgspec.field(default_factory=list)
     seconds: float | None = None
     real_time_factor: float | None = None
     peak_memory_bytes: int | None = None

@@ -25,6 +25,7 @@ class Staging:
         self._temporary: dict[Path, Path | None] = {}
         self._open: list[IO[bytes]] = []
         self._made: list[Path] = []
+        self._superseded: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +55,10 @@ class Staging:
         """A small file at once."""
         self.open(target).write(content)
 
+    def remove(self, path: Path) -> None:
+        """Have `commit` remove a file, once all others stand."""
+        self._superseded.append(path)
+
     def commit(self) -> None:
         """Bring every file to the disk and to its name, in the order they were opened."""
         with told_of("stems"):
@@ -65,6 +70,8 @@ class Staging:
             for temporary, target in self._temporary.items():
                 if target is not None:
                     os.replace(temporary, target)
+            for path in self._superseded:
+                path.unlink(missing_ok=True)
 
     def temporary(self, target: Path) -> Path:
         """Where a file lies until it is committed."""
@@ -90,7 +97,7 @@ class Staging:
 
 @contextmanager
 def told_of(
-    what: str, must: str = "writable", remedy: str = "make room or choose another folder with --output"
+    what: str, must: str = "writable", remedy: str = "make room or choose another output"
 ) -> Iterator[None]:
     """Turn an `OSError` into an `AudioFileError` that names the file and the remedy."""
     try:

@@ -126,7 +126,7 @@ class _Crew:
             source=name,
             status="failed",
             error=f"{name} must be rendered by a process that lives, got its end with exit code "
-            f"{worker.process.exitcode}; if memory ran out, use fewer --jobs",
+            f"{worker.process.exitcode}; if memory ran out, use fewer jobs",
         )
         self.reports[worker.song] = report
         self._observer.end(worker.song.path, report)

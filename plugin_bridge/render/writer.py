@@ -45,7 +45,7 @@ class FlacWriter:
             self._flac.write(upper)
         except (soundfile.LibsndfileError, AssertionError) as error:
             self._file.check()
-            raise AudioFileError(f"FLAC must take every sample, got: {error}; use --format wav") from error
+            raise AudioFileError(f"FLAC must take every sample, got: {error}; use format wav") from error
         self._file.check()
 
     def close(self) -> None:
