@@ -147,6 +147,8 @@ def test_a_standby_that_dies_is_replaced_unheard_and_counted(long_noise: tuple[P
                 run.until(lambda: run.engine._slots[1 - playing].member is not None, "a new standby")
         run.for_frames(RATE // 4)
         assert run.engine.playing_process == process
+        with pytest.raises(PresetError, match="another board must be built by a second worker, got none: 3 "):
+            run.engine.change(BoardPlan("bands", {"low": {"effects": [GAIN]}}))
         assert run.status["state"] == "running"  # the one that plays need not suffer for the others
         assert run.status["joins"] == joins or run.status["late_blocks"]
 

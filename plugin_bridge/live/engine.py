@@ -56,6 +56,7 @@ class Engine:
         self._segment: Segment | None = None
         self._audio: Member | None = None
         self._deaths: deque[float] = deque()
+        self._buried = 0
         self._given_up = ""
         self._next: protocol.BoardPlan | None = None
         self._plan = request.plan
@@ -173,13 +174,18 @@ class Engine:
         """Change to another board.
 
         Levels and effect values move at once; all else is built aside and swapped in. Of several changes
-        in a row the last one wins. Raises `PresetError` for strips that the stems lack.
+        in a row the last one wins. Raises `PresetError` for strips that the stems lack, or where no worker
+        can build it any more.
         """
         unknown = sorted(set(plan.strips) - set(self.sources))
         if unknown:
             raise PresetError(f"strips must be among {', '.join(self.sources)}, got '{unknown[0]}'")
         if form(plan) == form(self._plan) and self._next is None:
             self._follow(plan)
+        elif self._given_up:
+            raise PresetError(
+                f"another board must be built by a second worker, got none: {self._given_up}; restart"
+            )
         else:
             self._next = plan
 
@@ -253,23 +259,25 @@ class Engine:
 
     def _hear_refusal(self, slot: Slot) -> None:
         """Tell why a worker cannot build the board that plays; of the next one `_pursue_change` tells."""
-        if slot.refused and slot.plan == self._plan and not slot.told:
+        if slot.refused and slot.fits(self._plan) and not slot.told and self._next is None:
             slot.told = True
             self.events.append(f"the board cannot be built again: {slot.refused}")
 
     def _bury(self, slot: Slot, reason: str) -> None:
         self._statistics[slot.number][STATISTICS.index("working")] = 0
-        if self._next is not None and slot.number != self._active and slot.plan == self._next:
+        if self._next is not None and slot.number != self._active and slot.fits(self._next):
             # Whatever ended it, the board that plays must not end with it.
             self._next = None
             self.events.append(f"the next board is given up: {reason} with it")
         slot.bury()
         now = time.monotonic()
         self._deaths.append(now)
+        self._buried += 1
         while self._deaths and now - self._deaths[0] > _DEATHS_WINDOW_SECONDS:
             self._deaths.popleft()
         self.events.append(reason)
         if len(self._deaths) >= _MOST_DEATHS and not self._given_up:
+            self._next = None
             self._given_up = f"{len(self._deaths)} workers died within a minute, the last because: {reason}"
             self.events.append(f"{self._given_up}; no more are started until the engine is restarted")
 
@@ -373,7 +381,7 @@ class Engine:
             "standby": self._standby,
             "sample_rate": self.sample_rate,
             "latency": self.latency.total,
-            "deaths": len(self._deaths),
+            "deaths": self._buried,
             **counters(self._segment),
             **worker_figures(self._segment, hop / self.sample_rate),
             "ring_fill": self._results[active.number].end - self._input.end + self.latency.total,
