@@ -59,7 +59,7 @@ def test_a_loop_alone_is_all_accompaniment(seed: int) -> None:
 
 def test_the_period_of_a_loop_is_found(seed: int) -> None:
     separator = small()
-    magnitudes = np.abs(separator._stft().analyse(loop(seed) + voice(seed)))
+    magnitudes = np.abs(separator.stft.analyse(loop(seed) + voice(seed)))
     assert separator.period(magnitudes) == 64
 
 

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from plugin_bridge.separation.classical.cepstrum import mfcc
-from plugin_bridge.separation.classical.limits import check_format, check_limits
+from plugin_bridge.separation.classical.limits import check_limits
 from plugin_bridge.separation.classical.masks import soft_mask
-from plugin_bridge.separation.spectral import Stft
-from plugin_bridge.separation.whole_signal import WholeSignalSeparator
+from plugin_bridge.separation.classical.voice_method import VoiceMethod
 
 Matrix = NDArray[np.float64]
 
@@ -30,7 +29,7 @@ _LOOK_EVERY = 10
 
 
 @dataclass(frozen=True)
-class Nmf(WholeSignalSeparator):
+class Nmf(VoiceMethod):
     """Voice as the components that sound where voices do, and not all the time.
 
     The mean of the channels' magnitudes is factorised; one soft mask serves all channels.
@@ -42,12 +41,6 @@ class Nmf(WholeSignalSeparator):
     Raises `ValueError` for settings out of range.
     """
 
-    sources = ("vocals", "accompaniment")
-
-    sample_rate: int = 44100
-    channels: int = 2
-    window: int = 2048
-    hop: int = 512
     components: int = 30
     iterations: int = 100
     tolerance: float = 1e-4
@@ -61,7 +54,7 @@ class Nmf(WholeSignalSeparator):
     """Exponent of the soft mask: 1 is the model's own (its terms add up as magnitudes), 2 is Wiener's."""
 
     def __post_init__(self) -> None:
-        check_format(self.sample_rate, self.channels)
+        super().__post_init__()
         check_limits("components", self.components, 2, 1000)
         check_limits("iterations", self.iterations, 1)
         check_limits("tolerance", self.tolerance, 0, 1)
@@ -72,14 +65,10 @@ class Nmf(WholeSignalSeparator):
         check_limits("power", self.power, 0.1, 8)
         if self.grouping not in ("rank", "timbre"):
             raise ValueError(f"grouping must be 'rank' or 'timbre', got {self.grouping!r}")
-        self._stft()
-
-    def _stft(self) -> Stft:
-        return Stft(self.window, self.hop)
 
     def estimate(self, mix: NDArray[np.float64]) -> NDArray[np.float64]:
         """The components that sing. Shape: `(channels, frames)` to `(1, channels, frames)`."""
-        stft = self._stft()
+        stft = self.stft
         spectra = stft.analyse(mix)
         w, h = factorise(
             np.abs(spectra).mean(axis=0), self.components, self.iterations, self.tolerance, self.seed
@@ -95,7 +84,7 @@ class Nmf(WholeSignalSeparator):
         no voice.
         Shape: `(bins, components)` and `(components, times)` to `(components,)`.
         """
-        frequencies_hz = self._stft().frequencies_hz(self.sample_rate)
+        frequencies_hz = self.stft.frequencies_hz(self.sample_rate)
         in_band = (frequencies_hz >= self.band_low_hz) & (frequencies_hz <= self.band_high_hz)
         share = (w[in_band] ** 2).sum(axis=0) / (w**2).sum(axis=0)
         likeness: NDArray[np.float64] = standardised(share) + 0.5 * standardised(sparseness(h))
@@ -111,7 +100,7 @@ class Nmf(WholeSignalSeparator):
             chosen = np.zeros(len(likeness), np.bool_)
             chosen[np.argsort(-likeness, kind="stable")[: self.sung_components]] = True
             return chosen
-        cepstra = mfcc(w**2, self._stft().frequencies_hz(self.sample_rate), bands=40, coefficients=13)
+        cepstra = mfcc(w**2, self.stft.frequencies_hz(self.sample_rate), bands=40, coefficients=13)
         return nearer_to_first(cepstra, int(likeness.argmax()), int(likeness.argmin()))
 
 

@@ -12,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from plugin_bridge.separation.classical.limits import check_format, check_limits
+from plugin_bridge.separation.classical.limits import check_limits
 from plugin_bridge.separation.classical.masks import Magnitudes, repeating_mask
-from plugin_bridge.separation.spectral import Stft
-from plugin_bridge.separation.whole_signal import WholeSignalSeparator
+from plugin_bridge.separation.classical.voice_method import VoiceMethod
 
 _SHIFT = 2
 """Lags by which a peak of the beat spectrum may miss a multiple of the period (delta, Algorithm 1)."""
 
 
 @dataclass(frozen=True)
-class Repet(WholeSignalSeparator):
+class Repet(VoiceMethod):
     """Voice over an accompaniment that repeats with one period.
 
     The paper searches all lags; here they are limited to those a bar can have. A signal shorter than
@@ -31,26 +30,16 @@ class Repet(WholeSignalSeparator):
     Raises `ValueError` for settings out of range.
     """
 
-    sources = ("vocals", "accompaniment")
-
-    sample_rate: int = 44100
-    channels: int = 2
-    window: int = 2048
-    hop: int = 512
     shortest_period_seconds: float = 0.8
     longest_period_seconds: float = 8.0
     highpass_hz: float = 100.0
     """Below it everything is accompaniment, as in the paper's evaluation; 0 turns it off."""
 
     def __post_init__(self) -> None:
-        check_format(self.sample_rate, self.channels)
+        super().__post_init__()
         check_limits("shortest_period_seconds", self.shortest_period_seconds, 4 * self.hop / self.sample_rate)
         check_limits("longest_period_seconds", self.longest_period_seconds, self.shortest_period_seconds)
         check_limits("highpass_hz", self.highpass_hz, 0, self.sample_rate / 2)
-        self._stft()
-
-    def _stft(self) -> Stft:
-        return Stft(self.window, self.hop)
 
     def period(self, magnitudes: Magnitudes) -> int | None:
         """The repeating period in frames of the grid, None where the signal is too short for one.
@@ -66,7 +55,7 @@ class Repet(WholeSignalSeparator):
 
         Shape: `(channels, frames)` to `(1, channels, frames)`.
         """
-        stft = self._stft()
+        stft = self.stft
         spectra = stft.analyse(mix)
         magnitudes = np.abs(spectra)
         period = self.period(magnitudes)

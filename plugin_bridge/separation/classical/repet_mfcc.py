@@ -39,5 +39,5 @@ class RepetMfcc(RepetSim):
 
         Shape: `(channels, bins, times)` to `(times, features)`.
         """
-        frequencies_hz = self._stft().frequencies_hz(self.sample_rate)
+        frequencies_hz = self.stft.frequencies_hz(self.sample_rate)
         return mfcc((magnitudes**2).mean(axis=0), frequencies_hz, self.mel_bands, self.coefficients)

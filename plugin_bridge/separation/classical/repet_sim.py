@@ -11,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from plugin_bridge.separation.classical.limits import check_format, check_limits
+from plugin_bridge.separation.classical.limits import check_limits
 from plugin_bridge.separation.classical.masks import Magnitudes, repeating_mask
-from plugin_bridge.separation.spectral import Stft
-from plugin_bridge.separation.whole_signal import WholeSignalSeparator
+from plugin_bridge.separation.classical.voice_method import VoiceMethod
 
 _BLOCK = 256
 """Rows of the similarity matrix held at once."""
 
 
 @dataclass(frozen=True)
-class RepetSim(WholeSignalSeparator):
+class RepetSim(VoiceMethod):
     """Voice over an accompaniment that comes again somewhere.
 
     Each frame is compared with all others; the median of the most similar ones is what repeats.
@@ -31,12 +30,6 @@ class RepetSim(WholeSignalSeparator):
     Raises `ValueError` for settings out of range.
     """
 
-    sources = ("vocals", "accompaniment")
-
-    sample_rate: int = 44100
-    channels: int = 2
-    window: int = 2048
-    hop: int = 512
     most_similar: int = 100
     """How many similar frames are taken at most."""
     least_similarity: float = 0.0
@@ -47,15 +40,11 @@ class RepetSim(WholeSignalSeparator):
     """Below it everything is accompaniment, as in the paper's evaluation; 0 turns it off."""
 
     def __post_init__(self) -> None:
-        check_format(self.sample_rate, self.channels)
+        super().__post_init__()
         check_limits("most_similar", self.most_similar, 1)
         check_limits("least_similarity", self.least_similarity, -1, 1)
         check_limits("distance_seconds", self.distance_seconds, 0)
         check_limits("highpass_hz", self.highpass_hz, 0, self.sample_rate / 2)
-        self._stft()
-
-    def _stft(self) -> Stft:
-        return Stft(self.window, self.hop)
 
     def features(self, magnitudes: Magnitudes) -> NDArray[np.float64]:
         """What frames are compared by: their spectra.
@@ -69,7 +58,7 @@ class RepetSim(WholeSignalSeparator):
 
         Shape: `(channels, frames)` to `(1, channels, frames)`.
         """
-        stft = self._stft()
+        stft = self.stft
         spectra = stft.analyse(mix)
         magnitudes = np.abs(spectra)
         distance = max(1, round(self.distance_seconds * self.sample_rate / self.hop))

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from plugin_bridge.separation.classical.limits import check_format, check_limits
+from plugin_bridge.separation.classical.limits import check_limits
 from plugin_bridge.separation.classical.masks import soft_mask
-from plugin_bridge.separation.spectral import Stft
-from plugin_bridge.separation.whole_signal import WholeSignalSeparator
+from plugin_bridge.separation.classical.voice_method import VoiceMethod
 
 Matrix = NDArray[np.float64]
 
@@ -28,7 +27,7 @@ _GROWTH = 1.5
 
 
 @dataclass(frozen=True)
-class Rpca(WholeSignalSeparator):
+class Rpca(VoiceMethod):
     """Voice as the sparse part of the spectrogram.
 
     The mean of the channels' magnitudes is decomposed; one mask serves all channels. The defaults are
@@ -38,14 +37,9 @@ class Rpca(WholeSignalSeparator):
     Raises `ValueError` for settings out of range.
     """
 
-    sources = ("vocals", "accompaniment")
     window_seconds = 24.0
     """What counts as sparse depends on the length; Huang et al. gave it clips of 4 to 13 s."""
 
-    sample_rate: int = 44100
-    channels: int = 2
-    window: int = 2048
-    hop: int = 512
     sparsity: float = 1.0
     """Weight of the sparse part, in units of 1 / sqrt(max(bins, times)) (k in Huang et al., section 2.2)."""
     gain: float = 1.0
@@ -59,23 +53,19 @@ class Rpca(WholeSignalSeparator):
     iterations: int = 100
 
     def __post_init__(self) -> None:
-        check_format(self.sample_rate, self.channels)
+        super().__post_init__()
         check_limits("sparsity", self.sparsity, 0.01, 100)
         check_limits("gain", self.gain, 0, 100)
         check_limits("highpass_hz", self.highpass_hz, 0, self.sample_rate / 2)
         check_limits("tolerance", self.tolerance, 1e-9, 0.1)
         check_limits("iterations", self.iterations, 1)
-        self._stft()
-
-    def _stft(self) -> Stft:
-        return Stft(self.window, self.hop)
 
     def estimate(self, mix: NDArray[np.float64]) -> NDArray[np.float64]:
         """The voice: what the sparse part claims.
 
         Shape: `(channels, frames)` to `(1, channels, frames)`.
         """
-        stft = self._stft()
+        stft = self.stft
         spectra = stft.analyse(mix)
         magnitudes = np.abs(spectra).mean(axis=0)
         weight = self.sparsity / np.sqrt(max(magnitudes.shape))

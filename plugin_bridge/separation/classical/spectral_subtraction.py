@@ -11,16 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.separation.classical.limits import check_format, check_limits
-from plugin_bridge.separation.spectral import Stft
-from plugin_bridge.separation.whole_signal import WholeSignalSeparator
+from plugin_bridge.separation.classical.limits import check_limits
+from plugin_bridge.separation.classical.voice_method import VoiceMethod
 
 _LEAST_SNR_DB, _MOST_SNR_DB = -5.0, 20.0
 """The range in which over-subtraction follows the signal-to-noise ratio (Berouti et al., figure 2)."""
 
 
 @dataclass(frozen=True)
-class SpectralSubtraction(WholeSignalSeparator):
+class SpectralSubtraction(VoiceMethod):
     """Voice over an interference whose spectrum hardly changes.
 
     The interference's power is measured for each channel and bin: as the mean over
@@ -31,12 +30,6 @@ class SpectralSubtraction(WholeSignalSeparator):
     Raises `ValueError` for settings out of range.
     """
 
-    sources = ("vocals", "accompaniment")
-
-    sample_rate: int = 44100
-    channels: int = 2
-    window: int = 2048
-    hop: int = 512
     oversubtraction: float = 4.0
     """How many times the interference is subtracted at a signal-to-noise ratio of 0 dB (alpha)."""
     follow_snr: bool = True
@@ -51,7 +44,7 @@ class SpectralSubtraction(WholeSignalSeparator):
     """Start and stop of a stretch without voice, counted from the first frame that is not digital silence."""
 
     def __post_init__(self) -> None:
-        check_format(self.sample_rate, self.channels)
+        super().__post_init__()
         check_limits("oversubtraction", self.oversubtraction, 1, 100)
         check_limits("floor", self.floor, 0, 1)
         check_limits("quantile", self.quantile, 0.01, 0.99)
@@ -61,17 +54,13 @@ class SpectralSubtraction(WholeSignalSeparator):
             object.__setattr__(self, "reference_seconds", (start, stop))
             check_limits("reference_seconds' start", start, 0)
             check_limits("reference_seconds' stop", stop, start + self.window / self.sample_rate)
-        self._stft()
-
-    def _stft(self) -> Stft:
-        return Stft(self.window, self.hop)
 
     def estimate(self, mix: NDArray[np.float64]) -> NDArray[np.float64]:
         """What stands out of the interference. Shape: `(channels, frames)` to `(1, channels, frames)`.
 
         Raises `ValueError` when the signal ends before `reference_seconds` is over.
         """
-        stft = self._stft()
+        stft = self.stft
         spectra = stft.analyse(mix)
         power = np.abs(spectra) ** 2
         spectra *= self.gain(power, self.interference(power, mix.shape[-1])[..., None])
