@@ -10,7 +10,8 @@ AUDIO_PRIORITY = 60
 WORKER_PRIORITY = 40
 """SCHED_FIFO priority of a worker."""
 
-_MCL_CURRENT_AND_FUTURE = 3
+# MCL_CURRENT, MCL_FUTURE and MCL_ONFAULT: what has been touched stays, what is only reserved costs nothing.
+_MLOCK_FLAGS = 1 | 2 | 4
 
 
 def raise_priority(priority: int) -> bool:
@@ -34,7 +35,9 @@ def lock_memory() -> bool:
     """Ask that this process's memory is never paged out; False where the system refuses."""
     if not sys.platform.startswith("linux"):
         return False
-    locked: int = ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE)
+    if os.geteuid() != 0 and locked_memory_limit() != -1:
+        return False  # under a limit the lock itself would succeed, and a later allocation fail
+    locked: int = ctypes.CDLL(None, use_errno=True).mlockall(_MLOCK_FLAGS)
     return locked == 0
 
 

@@ -17,7 +17,7 @@ from plugin_bridge.board.strip import Strip
 from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.latency import Need
-from plugin_bridge.live.priority import WORKER_PRIORITY, lower_priority, raise_priority
+from plugin_bridge.live.priority import WORKER_PRIORITY, lock_memory, lower_priority, raise_priority
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.work import Place, Work
 
@@ -51,6 +51,7 @@ class Worker:
         self._segment: Segment | None = None
         self._place: Place | None = None
         self._work: Work | None = None
+        lock_memory()
 
     def turn(self) -> bool:
         """Work on one hop and obey what has been said, or wait for either; False to end."""
