@@ -16,7 +16,7 @@ class Recipe:
     """What to build a board from: a model or a preset's own, a preset or none, a compute device."""
 
     model: str | None = None
-    preset: str | None = None
+    preset: str | Preset | None = None
     device: str = "auto"
 
 
@@ -26,8 +26,9 @@ def build(recipe: Recipe) -> tuple[StemBoard, Voicing]:
     Raises `ModelError`, `PresetError` or `DeviceError` for what is unknown or does not fit together, and
     `ValueError` for a device of no known name.
     """
-    preset = Preset.load(recipe.preset) if recipe.preset else None
-    model = recipe.model or (preset and preset.model) or catalogue.DEFAULT_MODEL
+    preset = _preset(recipe.preset)
+    own = preset.model if preset else None
+    model = recipe.model if recipe.model is not None else own or catalogue.DEFAULT_MODEL
     # A board that is given a name tells it in its errors, and loads with device "auto".
     separator = model if recipe.device == "auto" else catalogue.load(model, recipe.device)
     sha256 = catalogue.model_hash(model)
@@ -35,3 +36,7 @@ def build(recipe: Recipe) -> tuple[StemBoard, Voicing]:
         return StemBoard(separator), Voicing(model, sha256)
     content = hashlib.sha256(msgspec.json.encode(preset, order="sorted")).hexdigest()
     return StemBoard.from_preset(preset, separator), Voicing(model, sha256, preset.name, content)
+
+
+def _preset(named: str | Preset | None) -> Preset | None:
+    return named if named is None or isinstance(named, Preset) else Preset.load(named)

@@ -3,12 +3,13 @@
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from plugin_bridge.board.preset import Preset
 from plugin_bridge.errors import PluginBridgeError
-from plugin_bridge.render import desk, naming
+from plugin_bridge.render import arguments, desk, naming
+from plugin_bridge.render.arguments import AnyPath
 from plugin_bridge.render.blocks import Board
 from plugin_bridge.render.inputs import find_songs
 from plugin_bridge.render.observer import Observer, Silent
@@ -16,18 +17,16 @@ from plugin_bridge.render.pipeline import render_song
 from plugin_bridge.render.plan import Policy, Song, Voicing, identity
 from plugin_bridge.render.report import Report
 from plugin_bridge.render.settings import Device, Format, Settings, Subtype
-from plugin_bridge.render.staging import told_of
+from plugin_bridge.render.staging import remove_leftovers, told_of
 from plugin_bridge.render.workers import Render, render_in_processes
-
-_Path = str | PathLike[str]
 
 
 def render(
-    inputs: _Path | Iterable[_Path],
-    output: _Path = "stems",
+    inputs: AnyPath | Iterable[AnyPath],
+    output: AnyPath = "stems",
     *,
     model: str | None = None,
-    preset: str | None = None,
+    preset: str | Preset | None = None,
     stems: str | Iterable[str] | None = None,
     mix: bool = False,
     format: Format = "wav",
@@ -55,24 +54,26 @@ def render(
     and redoes the rest. `jobs` > 1 renders in spawned processes: call it under
     `if __name__ == "__main__":` then.
 
-    Raises `ValueError` for settings that cannot be, `ModelError`, `PresetError` and `DeviceError` for
-    names that are unknown or do not fit, `AudioFileError` when `output` cannot be a folder.
+    `preset` is a preset's name, its file, or a `Preset`.
+
+    Raises `ValueError` or `TypeError` for settings that cannot be, `ModelError`, `PresetError` and
+    `DeviceError` for names that are unknown or do not fit, `AudioFileError` when `output` cannot be a folder.
     """
+    for switch, value in (("mix", mix), ("resume", resume), ("force", force)):
+        arguments.check_switch(switch, value)
     settings = Settings(
-        stems=None if stems is None else tuple(stems.split(",") if isinstance(stems, str) else stems),
+        stems=arguments.names("stems", stems),
         mix=mix,
         format=format,
         subtype=subtype,
-        sample_rate=None if sample_rate == "source" else sample_rate,
+        sample_rate=arguments.rate(sample_rate),
         name=name,
-        channels=tuple(channels),
+        channels=arguments.numbers("channels", channels),
     )
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
-    if isinstance(inputs, str | PathLike):
-        inputs = [inputs]
+    jobs = arguments.count("jobs", jobs)
     work = _Work(desk.Recipe(model, preset, device), settings, Policy(resume, force))
-    return work.render([Path(path) for path in inputs], Path(output), jobs, observer or Silent())
+    places = arguments.paths("inputs", inputs)
+    return work.render(places, arguments.path("output", output), jobs, observer or Silent())
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,13 @@ class _Work:
         """Check everything that can be checked, then render; reports in the order of the inputs."""
         board, voicing = desk.build(self.recipe)
         self.settings.check_stems(board.sources)
-        with told_of(naming.display(output), "a folder that can be made", "choose another output"):
+        with told_of(
+            naming.display(output),
+            "a folder that can be made",
+            "choose another output; several inputs go into one list",
+        ):
             _check_folder(output)
+        remove_leftovers(output)
         found = find_songs(inputs, output)
         songs = [place.song for place in found if place.song is not None]
         if len(songs) > 1 and naming.needs_song(self.settings.name):

@@ -51,6 +51,9 @@ class Settings:
             raise ValueError(f"channels must be one or two different numbers from 1, got {listed}")
         if not self.stems and self.stems is not None and not self.mix:
             raise ValueError("stems must name at least one where no mix is asked for, got none")
+        for stem in self.stems or ():
+            if self.stems and self.stems.count(stem) > 1:
+                raise ValueError(f"stems must differ, got '{stem}' twice; name it once")
         naming.check_template(self.name)
 
     def check_rate(self, sample_rate: int) -> None:

@@ -88,7 +88,6 @@ class Staging:
 
     def _make(self, folder: Path) -> None:
         if folder.is_dir():
-            _sweep(folder)
             return
         self._make(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -106,20 +105,18 @@ def told_of(
         raise AudioFileError(f"{what} must be {must}, got: {error.strerror or error}; {remedy}") from error
 
 
-def remove_leftovers(output: Path, process: int) -> None:
-    """Remove what a process that died left below `output`, and the folders that it made in vain."""
-    for path in list(output.rglob(f"{TEMPORARY_PREFIX}{_HOST}-{process}-*.part")):
+def remove_leftovers(output: Path, dead: int | None = None) -> None:
+    """Remove what dead processes of this machine left below `output`, and the folders made in vain.
+
+    `dead` is a process known to have ended; of others the system is asked.
+    """
+    for path in list(output.rglob(f"{TEMPORARY_PREFIX}{_HOST}-*.part")):
+        process = path.name.removeprefix(f"{TEMPORARY_PREFIX}{_HOST}-").split("-")[0]
+        if not process.isdigit() or (int(process) != dead and _is_running(int(process))):
+            continue
         with suppress(OSError):  # what cannot be removed is hidden, and no song's file
             path.unlink(missing_ok=True)
             path.parent.rmdir()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process of this machine left here."""
-    for path in folder.glob(f"{TEMPORARY_PREFIX}{_HOST}-*.part"):
-        process = path.name.removeprefix(f"{TEMPORARY_PREFIX}{_HOST}-").split("-")[0]
-        if process.isdigit() and int(process) != os.getpid() and not _is_running(int(process)):
-            path.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

@@ -120,7 +120,7 @@ class _Crew:
         worker = self._workers.pop(connection)
         connection.close()
         worker.process.join()
-        remove_leftovers(worker.song.output, worker.process.pid or 0)
+        remove_leftovers(worker.song.output, worker.process.pid)
         name = display(worker.song.path)
         report = Report(
             source=name,
@@ -171,6 +171,8 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _work(connection: Connection, prepare: Prepare) -> None:
     """A worker's life. A parent that is gone closes the pipe, which ends it like a signal would."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.name != "nt":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # N processes with N threads each would fight for cores
     wire = _Wire(connection)
