@@ -117,6 +117,19 @@ def test_equal_names_get_apart_as_file_systems_see_them():
     assert distinct(["a", "A", "e\u0301", "é", "a", "b"]) == ["a", "A (2)", "e\u0301", "é (2)", "a (3)", "b"]
 
 
+@pytest.mark.parametrize(
+    ("names", "former", "result"),
+    [
+        (["a", "a"], ["", "a"], ["a (2)", "a"]),
+        (["a", "a", "a"], ["", "a (2)", "a"], ["a (3)", "a (2)", "a"]),
+        (["a", "a"], ["a", "a"], ["a", "a (2)"]),
+        (["a", "b"], ["../b", "a"], ["a", "b"]),
+    ],
+)
+def test_who_had_a_number_keeps_it(names, former, result):
+    assert distinct(names, former) == result
+
+
 def test_paths_are_shown_on_any_terminal():
     assert display("caf\udce9").encode() == "caf\ufffd".encode()
 
@@ -157,6 +170,7 @@ def test_a_file_named_twice_is_one_song(tmp_path):
         ({"sample_rate": 10}, "sample_rate must be 'source' or 1000 to 768000 Hz"),
         ({"format": "flac", "sample_rate": 700000}, "at most 655350 Hz in FLAC"),
         ({"stems": ()}, "stems must name at least one"),
+        ({"stems": ("vocals", "bass", "vocals")}, "stems must differ, got 'vocals' twice"),
         ({"channels": (1, 1)}, "channels must be one or two different numbers"),
         ({"channels": (1, 2, 3)}, "channels must be one or two different numbers"),
         ({"channels": (0,)}, "channels must be one or two different numbers"),

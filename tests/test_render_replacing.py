@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ import plugin_bridge
 from plugin_bridge.errors import AudioFileError
 from plugin_bridge.render.manifest import read_manifest
 from plugin_bridge.render.plan import Policy
+from plugin_bridge.render.staging import Staging
 from tests.halves_board import Halves, HalvesSession, render, write_song
 
 RESUME, FORCE = Policy(resume=True), Policy(force=True)
@@ -124,6 +128,36 @@ def test_the_report_of_a_kept_song_is_whole_and_of_here(song, tmp_path, monkeypa
     (again,) = plugin_bridge.render(song, tmp_path / "out", model="bands", resume=True)
     assert again.status == "rendered"
     assert (tmp_path / "out/song/report.json").exists()
+
+
+@pytest.mark.parametrize("settings", [{"resume": True}, {"force": True}])
+def test_songs_keep_their_numbers_when_the_folder_grows(tmp_path, settings):
+    album, out = tmp_path / "album", tmp_path / "out"
+    (album / "disc 2").mkdir(parents=True)
+    write_song(album / "disc 2/a.wav")
+    plugin_bridge.render(album, out, model="bands")
+    (album / "disc 1").mkdir()
+    alter(write_song(album / "disc 1/a.wav"))
+    new, old = plugin_bridge.render(album, out, model="bands", **settings)
+    assert (new.status, new.folder) == ("rendered", str(out / "a (2)"))
+    assert (old.status, old.folder) == ("skipped" if "resume" in settings else "rendered", str(out / "a"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there, no process can be asked whether it lives")
+def test_what_killed_renders_left_goes_wherever_it_lies(song, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    own = Staging()
+    alive = own.open(tmp_path / "out/other/alive.wav")
+    living = Path(alive.name)
+    dead = living.with_name(living.name.replace(f"-{os.getpid()}-", f"-{ended.pid}-"))
+    vain = tmp_path / "out/vain" / dead.name
+    vain.parent.mkdir()
+    for path in (dead, vain):
+        path.write_text("half")
+    plugin_bridge.render(song, tmp_path / "out", model="bands")
+    assert living.exists() and not dead.exists() and not vain.parent.exists()
+    own.__exit__(None, None, None)
 
 
 class Meddling(Halves):

@@ -10,7 +10,6 @@ import soundfile
 
 import plugin_bridge
 from plugin_bridge.errors import AudioFileError
-from plugin_bridge.render.manifest import read_manifest
 from plugin_bridge.render.pipeline import render_song
 from plugin_bridge.render.plan import Policy, Song, Voicing
 from plugin_bridge.render.settings import Settings

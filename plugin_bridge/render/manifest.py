@@ -1,7 +1,7 @@
 """What made the stems in a folder: enough to know, later, whether they are still the right ones."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 
 import msgspec
@@ -29,10 +29,14 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The record beside a song's stems. `earlier` names files of former renders that still lie here."""
+    """The record beside a song's stems. `earlier` names files of former renders that still lie here.
+
+    `song` is the name under which the source was rendered, with the number that told it from others.
+    """
 
     schema: str = SCHEMA
     source: str
+    song: str = ""
     origin: Origin
     outputs: list[Output]
     earlier: list[str] = msgspec.field(default_factory=list)
@@ -73,14 +77,19 @@ def sha256_of(path: Path) -> str:
 
 def rendered_files(folder: Path) -> set[Path]:
     """All files below `folder` that its manifests name as ours, resolved."""
-    return {found.resolve() for found in _named_files(folder.rglob("*manifest.json"))}
+    return {(place / name).resolve() for place, its in _manifests(folder) for name in its.paths()}
 
 
-def _named_files(manifests: Iterable[Path]) -> Iterator[Path]:
-    for path in manifests:
+def rendered_names(folder: Path) -> dict[str, str]:
+    """The names of songs that the manifests below `folder` give to their sources."""
+    return {its.source: its.song for _, its in _manifests(folder)}
+
+
+def _manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
+    for path in sorted(folder.rglob("*manifest.json")):
         manifest = read_manifest(path)
         if manifest is not None:
-            yield from (path.parent / name for name in manifest.paths())
+            yield path.parent, manifest
 
 
 def _climbs(name: str) -> bool:

@@ -91,19 +91,28 @@ def song_name(path: Path) -> str:
     return _fitting(safe_name(path.stem), _LONGEST_SONG)
 
 
-def distinct(names: Sequence[str]) -> list[str]:
-    """Names told apart by a number, in their order, as file systems compare them (case, composition)."""
+def distinct(names: Sequence[str], former: Sequence[str] = ()) -> list[str]:
+    """Names told apart by a number, in their order, as file systems compare them (case, composition).
+
+    `former` holds what each was called before, or "": whoever had a number keeps it.
+    """
+    former = former or [""] * len(names)
+    kept = [was if _is_numbered(was, name) else "" for name, was in zip(names, former, strict=True)]
+    reserved = {_key(name) for name in kept if name}
     taken: set[str] = set()
     result = []
-    for name in names:
-        number = 1
-        candidate = name
-        while _key(candidate) in taken:
+    for name, was in zip(names, kept, strict=True):
+        number, candidate = 1, was or name
+        while _key(candidate) in (taken if candidate == was else taken | reserved):
             number += 1
             candidate = f"{name} ({number})"
         taken.add(_key(candidate))
         result.append(candidate)
     return result
+
+
+def _is_numbered(former: str, name: str) -> bool:
+    return re.fullmatch(re.escape(name) + r"( \(\d+\))?", former) is not None
 
 
 def _key(name: str) -> str:

@@ -170,6 +170,7 @@ class Plan:
         staging.write(self._report, to_json(report))
         manifest = Manifest(
             source=naming.display(self.song.path.absolute()),
+            song=self.song.name,
             origin=origin,
             outputs=outputs,
             earlier=report.earlier_kept,
