@@ -77,10 +77,12 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         try:
             values = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
-            raise PresetError(f"a preset must be a readable file, got {path}: {error.strerror}") from error
+            raise PresetError(
+                f"a preset must be a readable file, got {path}: {error.strerror}; choose another"
+            ) from error
         except (ValueError, RecursionError) as error:
             # Not UTF-8, not TOML, or a number or a nesting beyond all reason.
-            raise PresetError(f"a preset must be TOML, got {path}: {error}") from error
+            raise PresetError(f"a preset must be TOML, got {path}: {error}; mend the file") from error
         return cls._from_values(values, path)
 
     @classmethod
@@ -95,12 +97,14 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         try:
             preset = msgspec.convert({"name": path.stem, **values}, cls)
         except msgspec.ValidationError as error:
-            raise PresetError(f"a preset must have the known form, got {path}: {error}") from error
+            raise PresetError(
+                f"a preset must have the known form, got {path}: {error}; mend the file"
+            ) from error
         for where, settings in {**preset.strips, "master": preset.master}.items():
             try:
                 settings.strip()
             except PresetError as error:
-                raise PresetError(f"{path}, {where}: {error}") from error
+                raise PresetError(f"{path}, {where}: {error}; mend the file") from error
         return preset
 
     @classmethod

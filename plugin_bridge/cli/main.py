@@ -12,14 +12,15 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from plugin_bridge import __version__
 from plugin_bridge.cli import devices, doctor, models, presets, render, serve
+from plugin_bridge.cli.text import on_one_line
 from plugin_bridge.errors import DeviceError, ModelError, PluginBridgeError, PresetError
 
 DONE, SOME_FAILED, USAGE = 0, 1, 2
-INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
+INTERRUPTED, READER_GONE = 130, 141
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -38,21 +39,49 @@ class OneLineParser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code.
 
-    0: all well; 1: some files failed; 2: wrong usage; 130 after Ctrl-C, 143 after SIGTERM.
+    0: all well; 1: some files failed, or the output could not be written; 2: wrong usage; 130 after Ctrl-C,
+    143 after SIGTERM, 129 after SIGHUP.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    _heed_signals()
+    _fill_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # no song's name is worth a trace
     try:
-        return _run(sys.argv[1:] if arguments is None else list(arguments))
+        try:
+            return _run(sys.argv[1:] if arguments is None else list(arguments))
+        finally:
+            sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
         complain("interrupted")
-        return TERMINATED if isinstance(interrupt, _Terminated) else INTERRUPTED
+        return interrupt.code if isinstance(interrupt, _Terminated) else INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has closed it (head, less). Python would complain once more on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)  # whoever read our output has closed it (head, less)
         return READER_GONE
+    except OSError as error:
+        _silence(sys.stdout)
+        complain(f"{error.filename or 'the output'} must be usable, got: {error.strerror or error}")
+        return SOME_FAILED
+
+
+def _fill_closed_streams() -> None:
+    """Give closed standard streams their numbers back, lest a stem gets one and is printed into.
+
+    Reading and complaining into nothing is fine; a result that nobody gets is an error, as on a full disk.
+    """
+    usual = (("stdin", "r", os.O_RDONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY))
+    for number, (name, mode, access) in enumerate(usual):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, access)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+
+
+def _silence(stream: TextIO) -> None:
+    """What is still unwritten goes nowhere; Python would complain once more on exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _run(words: list[str]) -> int:
@@ -63,7 +92,6 @@ def _run(words: list[str]) -> int:
         command.error(_unknown(unknown[0], command.options()))
     try:
         code: int = parsed.run(parsed)
-        sys.stdout.flush()
         return code
     except (ModelError, PresetError, DeviceError, ValueError) as error:
         complain(str(error))
@@ -97,13 +125,27 @@ def _unknown(word: str, known: list[str]) -> str:
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr."""
-    print(" ".join(f"plugin-bridge: {sentence}".split()), file=sys.stderr)
+    """One line on stderr, if anyone can read it."""
+    try:
+        print(on_one_line(f"plugin-bridge: {sentence}"), file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM: everything cleans up as after Ctrl-C."""
+    """SIGTERM or SIGHUP: everything cleans up as after Ctrl-C; `code` is the exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
+
+
+def _heed_signals() -> None:
+    signal.signal(signal.SIGTERM, _terminate)
+    # nohup has it ignored, and means it.
+    if os.name != "nt" and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+    raise _Terminated(number)

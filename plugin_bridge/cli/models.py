@@ -2,6 +2,8 @@
 
 import argparse
 
+from plugin_bridge.cli.text import on_one_line
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `models list` and `models show`."""
@@ -21,12 +23,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list() -> None:
+    from plugin_bridge.errors import ModelError
     from plugin_bridge.separation import catalogue
 
     names = catalogue.names()
     width = max((len(name) for name in names), default=0)
     for name in names:
-        card = catalogue.card(name)
+        try:
+            card = catalogue.card(name)
+        except ModelError as error:
+            print(f"{name:<{width}}  {on_one_line(f'broken: {error}')}")
+            continue
         kind = "live and render" if card.streaming else "render"
         print(f"{name:<{width}}  {', '.join(card.sources)}  ({kind})  {card.summary}")
 

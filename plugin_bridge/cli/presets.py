@@ -2,6 +2,8 @@
 
 import argparse
 
+from plugin_bridge.cli.text import on_one_line
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `presets list`, `presets show` and `presets check`."""
@@ -26,11 +28,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list() -> None:
     from plugin_bridge.board.preset import Preset
+    from plugin_bridge.errors import PresetError
 
     names = Preset.names()
     width = max((len(name) for name in names), default=0)
     for name in names:
-        preset = Preset.load(name)
+        try:
+            preset = Preset.load(name)
+        except PresetError as error:
+            print(f"{name:<{width}}  {on_one_line(f'broken: {error}')}")
+            continue
         print(f"{name:<{width}}  {preset.model or 'any model'}  {preset.description}")
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from plugin_bridge.cli.text import on_one_line
 from plugin_bridge.render.naming import display
 from plugin_bridge.render.observer import Observer
 from plugin_bridge.render.report import Report
@@ -24,6 +25,19 @@ def watch(stream: TextIO) -> Iterator[Observer]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         yield Bars(progress)
+
+
+class Ledger:
+    """Passes everything on to another observer, and keeps the reports in the order the songs ended."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.begin, self.advance, self._end = observer.begin, observer.advance, observer.end
+        self.reports: list[Report] = []
+
+    def end(self, path: Path, report: Report) -> None:
+        """Keep the report."""
+        self.reports.append(report)
+        self._end(path, report)
 
 
 class Lines:
@@ -53,7 +67,7 @@ class Bars:
 
     def begin(self, path: Path, frames: int, sample_rate: int) -> None:
         """Show a bar as long as the song."""
-        self._tasks[path] = self._progress.add_task(escape(display(path.name)), total=frames)
+        self._tasks[path] = self._progress.add_task(escape(on_one_line(display(path.name))), total=frames)
 
     def advance(self, path: Path, frames: int) -> None:
         """Move the song's bar."""
@@ -69,8 +83,13 @@ class Bars:
 
 def sentences(report: Report) -> list[str]:
     """What a person wants to know of a song: one line, and more where more happened."""
+    lines = [on_one_line(line) for line in _lines(report)]
+    return [*lines, report.details] if report.details else lines
+
+
+def _lines(report: Report) -> list[str]:
     if report.status == "failed":
-        return [f"failed: {report.error}", *([report.details] if report.details else [])]
+        return [f"failed: {report.error}"]
     if report.status == "skipped":
         return [f"kept: {report.source} -> {report.folder} (done already)"]
     lines = [f"done: {report.source} -> {report.folder} ({_figures(report)})"]
@@ -86,9 +105,11 @@ def sentences(report: Report) -> list[str]:
 
 
 def _figures(report: Report) -> str:
-    figures = [f"{len(report.stems)} files"]
+    figures = ["1 file" if len(report.stems) == 1 else f"{len(report.stems)} files"]
     if report.null_residual_dbfs is not None:
         figures.append(f"null {report.null_residual_dbfs:.0f} dBFS")
+    elif report.null_reason:
+        figures.append(f"no null: {report.null_reason}")
     if report.real_time_factor:
         figures.append(f"{1 / report.real_time_factor:.1f} x real time")
     return ", ".join(figures)

@@ -2,29 +2,53 @@
 
 import argparse
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from plugin_bridge.render.observer import Observer
+    from plugin_bridge.render.report import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `plugin-bridge render`."""
     add = parser.add_argument
-    add("inputs", nargs="+", type=Path, metavar="INPUT", help="sound files and folders of them")
+    add("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
     add(
         "-o",
         "--output",
-        type=Path,
-        default=Path("stems"),
+        default="stems",
         metavar="DIR",
         help="where stems go (default: stems)",
     )
     add("--model", metavar="NAME", help="see plugin-bridge models list")
-    add("--preset", metavar="NAME", help="a preset's name or file; see plugin-bridge presets list")
+    add(
+        "--preset",
+        metavar="NAME",
+        help="a preset's name or file; every stem is written as it is after its strip; "
+        "see plugin-bridge presets list",
+    )
     add("--stems", type=_names, metavar="A,B", help="write only these stems")
-    add("--mix", action="store_true", help="write the sum of the stems through the master, too")
+    add(
+        "--mix",
+        action="store_true",
+        help="write the sum through the master, beside the stems as they are after their strips",
+    )
     add("--format", default="wav", metavar="wav|flac", help="file format (default: wav)")
     add("--subtype", metavar="float32|pcm24|pcm16", help="default: float32 in WAV, pcm24 in FLAC")
-    add("--sample-rate", type=_rate, default="source", metavar="source|HZ", help="rate of the stems")
-    add("--channels", type=_numbers, default=(), metavar="N[,M]", help="read only these channels, from 1")
+    add(
+        "--sample-rate",
+        type=_rate,
+        default="source",
+        metavar="source|HZ",
+        help="rate of the stems, 1000 to 768000 Hz",
+    )
+    add(
+        "--channels",
+        type=_numbers,
+        default=(),
+        metavar="N[,M]",
+        help="read only these channels, counted from 1: one gives mono stems, two give stereo, left first",
+    )
     add(
         "--name",
         default="{song}/{stem}.{ext}",
@@ -33,40 +57,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: {song}/{stem}.{ext})",
     )
     add("--resume", action="store_true", help="keep what is done and right, redo the rest")
-    add("--force", action="store_true", help="replace what is there")
+    add(
+        "--force",
+        action="store_true",
+        help="replace what is there, even files that are not stems of an earlier render",
+    )
     add("--jobs", type=_count, default=1, metavar="N", help="songs at a time (default: 1)")
     add("--device", default="auto", metavar="auto|cpu|cuda|mps", help="what computes (default: auto)")
     add("--json", action="store_true", help="print the reports as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Render everything; 1 if a song failed."""
-    from plugin_bridge.cli.progress import watch
-    from plugin_bridge.render.job import render
-    from plugin_bridge.render.report import to_json
+    """Render everything; 1 if a song failed. An interrupt still gets the reports of what was done."""
+    from plugin_bridge.cli.progress import Ledger, watch
 
     with watch(sys.stderr) as observer:
-        reports = render(
-            arguments.inputs,
-            arguments.output,
-            model=arguments.model,
-            preset=arguments.preset,
-            stems=arguments.stems,
-            mix=arguments.mix,
-            format=arguments.format,
-            subtype=arguments.subtype,
-            sample_rate=arguments.sample_rate,
-            name=arguments.name,
-            channels=arguments.channels,
-            resume=arguments.resume,
-            force=arguments.force,
-            jobs=arguments.jobs,
-            device=arguments.device,
-            observer=observer,
-        )
+        ledger = Ledger(observer)
+        try:
+            reports = _render(arguments, ledger)
+        except KeyboardInterrupt:
+            _print(arguments, ledger.reports)
+            raise
+    _print(arguments, reports)
+    return 1 if any(report.status == "failed" for report in reports) else 0
+
+
+def _render(arguments: argparse.Namespace, observer: "Observer") -> "list[Report]":
+    from plugin_bridge.render.job import render
+
+    return render(
+        arguments.inputs,
+        arguments.output,
+        model=arguments.model,
+        preset=arguments.preset,
+        stems=arguments.stems,
+        mix=arguments.mix,
+        format=arguments.format,
+        subtype=arguments.subtype,
+        sample_rate=arguments.sample_rate,
+        name=arguments.name,
+        channels=arguments.channels,
+        resume=arguments.resume,
+        force=arguments.force,
+        jobs=arguments.jobs,
+        device=arguments.device,
+        observer=observer,
+    )
+
+
+def _print(arguments: argparse.Namespace, reports: "list[Report]") -> None:
+    from plugin_bridge.render.report import to_json
+
     if arguments.json:
         sys.stdout.buffer.write(to_json(reports))
-    return 1 if any(report.status == "failed" for report in reports) else 0
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -91,10 +91,14 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _introduce(server: "Server") -> None:
+    from plugin_bridge.live.priority import WORKER_PRIORITY, hint, may_raise_priority
+
     engine = server.engine
     print(f"{engine.plan.model} at {engine.sample_rate} Hz, blocks of {engine.block}; latency:", flush=True)
     for term, frames in engine.latency.terms(engine.sample_rate).items():
         print(f"  {term}: {frames}", flush=True)
+    if not may_raise_priority(WORKER_PRIORITY):
+        print(f"note: {hint()}", flush=True)
 
 
 class _Reporter:
