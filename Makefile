@@ -20,9 +20,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.ready-to-run  ## separate the demo song into demo-stems/
+demo: $(VENV)/.ready-to-run  ## separate the demo song into demo-stems/demo/
 	$(BIN)/plugin-bridge render examples/demo.flac -o demo-stems --force
-	@echo "The stems are in $(CURDIR)/demo-stems; the true ones, to compare, in examples/demo-stems-true."
+	@echo "The stems are in $(CURDIR)/demo-stems/demo; the true ones, to compare, in examples/demo-stems-true."
 
 test: $(VENV)/.ready-to-develop  ## run the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
