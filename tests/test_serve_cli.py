@@ -190,6 +190,7 @@ def test_it_obeys_its_standard_input(paced: Serve) -> None:
     status = json.loads(paced.tell("status"))
     assert status["state"] == "running"
     assert status["sample_rate"] == 44100
+    assert status["actual_sample_rate"] >= 0
     for command, sentence in {
         "gain low loud": "could not convert string to float: 'loud'",
         "gain low 99": "gain_db must be between -inf and 24 dB, got 99",

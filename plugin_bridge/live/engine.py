@@ -16,7 +16,7 @@ from typing import Any
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import audio_process, protocol
 from plugin_bridge.live.crew import PATIENCE_SECONDS, SPAWN, Member, Slot, hire
-from plugin_bridge.live.figures import counters, meters_dbfs, worker_figures
+from plugin_bridge.live.figures import RateMeter, counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
 from plugin_bridge.live.plans import form, moved
 from plugin_bridge.live.playback import COUNTERS, DRY, SLOTS, playback_specs
@@ -51,6 +51,7 @@ class Engine:
         self.events: deque[str] = deque(maxlen=1000)
         self.finished = False
         self.bypass = False
+        self._rate_meter = RateMeter()
         self._wakes = tuple(SPAWN.Semaphore(0) for _ in range(SLOTS))
         self._slots = [Slot(number, wake) for number, wake in enumerate(self._wakes)]
         self._segment: Segment | None = None
@@ -210,6 +211,7 @@ class Engine:
     def tick(self) -> None:
         """Look after everything once."""
         self._hear_audio()
+        self._rate_meter.note(time.monotonic(), int(self._counters[0]))
         for slot in self._slots:
             slot.listen()
             self.events.extend(slot.complaints)
@@ -380,6 +382,7 @@ class Engine:
             "reason": self._given_up,
             "standby": self._standby,
             "sample_rate": self.sample_rate,
+            "actual_sample_rate": round(self._rate_meter.hz, 1),
             "latency": self.latency.total,
             "deaths": self._buried,
             **counters(self._segment),

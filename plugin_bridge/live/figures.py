@@ -1,5 +1,6 @@
 """Figures of a running engine for people and programs, read from shared memory."""
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,29 @@ from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.worker_words import STATISTICS, percentiles
 
 _FLOOR = 1e-9
+_RATE_SECONDS = 10.0
+
+
+class RateMeter:
+    """The rate at which frames really arrive, over the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, seconds: float, frames: int) -> None:
+        """So many frames had arrived at a time, in seconds of any clock that goes steadily."""
+        if not self._seen or frames > self._seen[-1][1]:
+            self._seen.append((seconds, frames))
+        while self._seen and seconds - self._seen[0][0] > _RATE_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def hz(self) -> float:
+        """Frames a second; 0 until two times are known, or where nothing arrives any more."""
+        if len(self._seen) < 2:
+            return 0.0
+        (first, before), (last, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (last - first)
 
 
 def counters(segment: Segment) -> dict[str, int]:
