@@ -10,12 +10,12 @@ from __future__ import annotations
 import atexit
 import time
 from collections import deque
-from math import ceil
 from typing import Any
 
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import audio_process, protocol
 from plugin_bridge.live.crew import PATIENCE_SECONDS, SPAWN, Member, Slot, hire
+from plugin_bridge.live.deaths import Deaths
 from plugin_bridge.live.figures import RateMeter, counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
 from plugin_bridge.live.plans import form, moved
@@ -29,8 +29,6 @@ __all__ = ["Engine", "EngineRequest"]
 
 _HUNG_SECONDS = 0.5
 _HUNG_HOPS = 3
-_DEATHS_WINDOW_SECONDS = 60.0
-_MOST_DEATHS = 3
 _HISTORY_SECONDS = 0.5
 _RING_SECONDS = 2.0
 _WORKERS_PATIENCE_SECONDS = 0.2  # they keep nothing that would be lost
@@ -56,9 +54,7 @@ class Engine:
         self._slots = [Slot(number, wake) for number, wake in enumerate(self._wakes)]
         self._segment: Segment | None = None
         self._audio: Member | None = None
-        self._deaths: deque[float] = deque()
-        self._buried = 0
-        self._given_up = ""
+        self._deaths = Deaths()
         self._next: protocol.BoardPlan | None = None
         self._plan = request.plan
         self._active = 0
@@ -183,9 +179,9 @@ class Engine:
             raise PresetError(f"strips must be among {', '.join(self.sources)}, got '{unknown[0]}'")
         if form(plan) == form(self._plan) and self._next is None:
             self._follow(plan)
-        elif self._given_up:
+        elif self._deaths.given_up:
             raise PresetError(
-                f"another board must be built by a second worker, got none: {self._given_up}; restart"
+                f"another board must be built by a second worker, got none: {self._deaths.given_up}; restart"
             )
         else:
             self._next = plan
@@ -272,20 +268,14 @@ class Engine:
             self._next = None
             self.events.append(f"the next board is given up: {reason} with it")
         slot.bury()
-        now = time.monotonic()
-        self._deaths.append(now)
-        self._buried += 1
-        while self._deaths and now - self._deaths[0] > _DEATHS_WINDOW_SECONDS:
-            self._deaths.popleft()
         self.events.append(reason)
-        if len(self._deaths) >= _MOST_DEATHS and not self._given_up:
+        if self._deaths.enter(reason):
             self._next = None
-            self._given_up = f"{len(self._deaths)} workers died within a minute, the last because: {reason}"
-            self.events.append(f"{self._given_up}; no more are started until the engine is restarted")
+            self.events.append(f"{self._deaths.given_up}; no more are started until the engine is restarted")
 
     def _pursue_change(self) -> None:
         """Carry the next plan forward: build it in the other worker, start it, swap when it is in step."""
-        if self._next is None or self._given_up:
+        if self._next is None or self._deaths.given_up:
             return
         other = self._slots[1 - self._active]
         if other.member is None or other.state == "building":
@@ -306,18 +296,12 @@ class Engine:
     def _misfit(self, slot: Slot) -> str:
         """Why a built board cannot play in this engine; empty if it can."""
         assert slot.built is not None
-        lacking = self.latency.lacks(slot.built.need, self.largest_block)
-        if lacking:
-            return (
-                f"the board must fit the latency of {self.latency.total} frames, got one that needs "
-                f"{lacking} more; restart with --reserve-ms {ceil(1000 * lacking / self.sample_rate)}"
-            )
         if slot.built.sources != self.sources:
             return (
                 f"the model must give the stems {', '.join(self.sources)} while the engine runs, got "
                 f"{', '.join(slot.built.sources)}; restart to change them"
             )
-        return ""
+        return self.latency.misfit(slot.built.need, self.largest_block, self.sample_rate)
 
     def _in_step(self, slot: Slot) -> bool:
         """Whether a worker's results reach far enough ahead of what is being played."""
@@ -329,12 +313,12 @@ class Engine:
         active, other = self._slots[self._active], self._slots[1 - self._active]
         active.follow(self._plan)
         if active.state != "working":
-            if not self._given_up:
+            if not self._deaths.given_up:
                 self._take_over(active, other)
         elif self._next is None and other.member is not None:
             self._settle(other)
         for slot in self._slots:
-            if slot.member is None and not self._given_up:
+            if slot.member is None and not self._deaths.given_up:
                 slot.hire(self._plan, self.sample_rate, self._join(slot.number))
 
     def _take_over(self, active: Slot, other: Slot) -> None:
@@ -361,7 +345,7 @@ class Engine:
     @property
     def _lost(self) -> bool:
         """Whether no worker plays and none will."""
-        return bool(self._given_up) and self._slots[self._active].state != "working"
+        return bool(self._deaths.given_up) and self._slots[self._active].state != "working"
 
     @property
     def _standby(self) -> str:
@@ -379,12 +363,12 @@ class Engine:
         hop = active.built.need.hop if active.built else 0
         return {
             "state": state,
-            "reason": self._given_up,
+            "reason": self._deaths.given_up,
             "standby": self._standby,
             "sample_rate": self.sample_rate,
             "actual_sample_rate": round(self._rate_meter.hz, 1),
             "latency": self.latency.total,
-            "deaths": self._buried,
+            "deaths": self._deaths.count,
             **counters(self._segment),
             **worker_figures(self._segment, hop / self.sample_rate),
             "ring_fill": self._results[active.number].end - self._input.end + self.latency.total,

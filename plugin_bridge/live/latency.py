@@ -1,6 +1,7 @@
 """The engine's one latency: what it is made of, and what fits it."""
 
 from dataclasses import dataclass
+from math import ceil
 
 FADE_FRAMES = 64
 """Frames of a join between wet and dry; as many wet ones are held back so that a join can always start."""
@@ -46,6 +47,16 @@ class Latency:
         """How many frames a board at a block size would need beyond this latency; 0 if it fits."""
         wanted = block + need.hop - 1 + need.stream + need.strips + self.safety + self.fade
         return max(0, wanted - self.total)
+
+    def misfit(self, need: Need, block: int, sample_rate: int) -> str:
+        """Why a board at a block size does not fit this latency, with the remedy; empty if it does."""
+        lacking = self.lacks(need, block)
+        if not lacking:
+            return ""
+        return (
+            f"the board must fit the latency of {self.total} frames, got one that needs {lacking} more; "
+            f"restart with --reserve-ms {ceil(1000 * lacking / sample_rate)}"
+        )
 
     def terms(self, sample_rate: float) -> dict[str, str]:
         """Every term with its milliseconds, for people."""
