@@ -10,6 +10,7 @@ from plugin_bridge.render.naming import (
     check_template,
     display,
     distinct,
+    glob_patterns,
     relative_path,
     safe_name,
     sidecar_path,
@@ -50,6 +51,32 @@ def test_the_songs_folder_may_be_deep():
     deep = {**FIELDS, "folder": "disc {1}/side a"}
     assert relative_path("{folder}/{song}/{stem}.{ext}", deep).as_posix() == "disc {1}/side a/Song/vocals.wav"
     assert relative_path("{folder}-{stem}.{ext}", deep).as_posix() == "disc {1}_side a-vocals.wav"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{song}/{stem}.{ext}",
+        "{stem}/[1] {song}?.{ext}",
+        "[1]?/{folder}/{model}-{song}/{stem}/x.{ext}",
+        "{stem}.{ext}",
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "disc 1", "disc 1/side a"])
+def test_what_a_template_places_is_found_again(tmp_path, template, folder):
+    fields = {**FIELDS, "folder": folder}
+    for place in (relative_path(template, fields), sidecar_path(template, fields, "manifest")):
+        path = tmp_path / place.with_name("x.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        assert path in [
+            its for pattern in glob_patterns(template, "*.part") for its in tmp_path.glob(pattern)
+        ]
+
+
+def test_nothing_deeper_than_the_template_is_searched(tmp_path):
+    touch(tmp_path / "a/b/c.wav")
+    assert [list(tmp_path.glob(its)) for its in glob_patterns("{song}/{stem}.{ext}", "*.wav")] == [[], []]
 
 
 @pytest.mark.parametrize(

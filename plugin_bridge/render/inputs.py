@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plugin_bridge.render.manifest import rendered_files, rendered_names
-from plugin_bridge.render.naming import display, distinct, song_name
+from plugin_bridge.render.naming import DEFAULT_TEMPLATE, display, distinct, song_name
 from plugin_bridge.render.plan import Song
 
 SOUND_ENDINGS = frozenset(
@@ -25,7 +25,7 @@ class Found:
     error: str | None = None
 
 
-def find_songs(inputs: Iterable[Path], output: Path) -> list[Found]:
+def find_songs(inputs: Iterable[Path], output: Path, template: str = DEFAULT_TEMPLATE) -> list[Found]:
     """Every song once, in the order named; folders are searched through, without the stems rendered earlier.
 
     Files of one name get apart by a number, in that order; those rendered earlier keep theirs.
@@ -33,7 +33,7 @@ def find_songs(inputs: Iterable[Path], output: Path) -> list[Found]:
     found = list(_once(place for path in inputs for place in _places(path)))
     files = [place for place in found if place.error is None]
     paths = [place.path for place in files]
-    before = rendered_names(output)
+    before = rendered_names(output, template)
     former = [before.get(display(path.absolute()), "") for path in paths]
     names = dict(zip(paths, distinct([song_name(path) for path in paths], former), strict=True))
     return [

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -98,8 +99,8 @@ class _Work:
             "choose another output; several inputs go into one list",
         ):
             _check_folder(output)
-        remove_leftovers(output)
-        found = find_songs(inputs, output)
+        remove_leftovers(output, self.settings.name)
+        found = find_songs(inputs, output, self.settings.name)
         songs = [place.song for place in found if place.song is not None]
         if len(songs) > 1 and naming.needs_song(self.settings.name):
             raise ValueError(
@@ -122,7 +123,8 @@ class _Work:
 
     def _all(self, songs: list[Song], renderer: "_Renderer", jobs: int, observer: Observer) -> list[Report]:
         if jobs > 1 and len(songs) > 1:
-            return render_in_processes(songs, self, jobs, observer)
+            clean = partial(remove_leftovers, songs[0].output, self.settings.name)
+            return render_in_processes(songs, self, jobs, observer, clean)
         reports = []
         for song in songs:
             reports.append(renderer(song, observer))

@@ -1,10 +1,12 @@
 """What made the stems in a folder: enough to know, later, whether they are still the right ones."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 import msgspec
+
+from plugin_bridge.render.naming import glob_patterns
 
 SCHEMA = "plugin-bridge/manifest/1"
 
@@ -77,16 +79,19 @@ def sha256_of(path: Path) -> str:
 
 def rendered_files(folder: Path) -> set[Path]:
     """All files below `folder` that its manifests name as ours, resolved."""
-    return {(place / name).resolve() for place, its in _manifests(folder) for name in its.paths()}
+    manifests = folder.rglob("*manifest.json")
+    return {(place / name).resolve() for place, its in _manifests(manifests) for name in its.paths()}
 
 
-def rendered_names(folder: Path) -> dict[str, str]:
-    """The names of songs that the manifests below `folder` give to their sources."""
-    return {its.source: its.song for _, its in _manifests(folder)}
+def rendered_names(output: Path, template: str) -> dict[str, str]:
+    """The names that the manifests of renders with a template give to their sources."""
+    patterns = glob_patterns(template, "*manifest.json")
+    found = (path for pattern in patterns for path in output.glob(pattern))
+    return {its.source: its.song for _, its in _manifests(found)}
 
 
-def _manifests(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    for path in sorted(folder.rglob("*manifest.json")):
+def _manifests(paths: Iterable[Path]) -> Iterator[tuple[Path, Manifest]]:
+    for path in sorted(paths):
         manifest = read_manifest(path)
         if manifest is not None:
             yield path.parent, manifest

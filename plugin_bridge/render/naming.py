@@ -1,5 +1,6 @@
 """Names of the files that a render writes: the template, and names that every system can hold."""
 
+import glob
 import hashlib
 import os
 import re
@@ -13,6 +14,7 @@ FIELDS = ("song", "stem", "ext", "folder", "model", "preset", "rate", "bits")
 
 _LONGEST_COMPONENT = 255  # bytes, on every common file system
 _LONGEST_SONG = 200  # bytes: leaves room for what a template adds, and for ".manifest.json"
+_FIELD = re.compile(r"\{\w+\}")
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
@@ -75,6 +77,18 @@ def sidecar_path(template: str, fields: Mapping[str, str], kind: str) -> PurePos
     own_folder = any("{song}" in part for part in folders)
     name = f"{kind}.json" if own_folder else f"{{song}}.{kind}.json"
     return relative_path("/".join([*folders, name]), fields)
+
+
+def glob_patterns(template: str, name: str) -> list[str]:
+    """Where files called `name`, itself a pattern, may lie below the output of renders with a template.
+
+    The output may hold far more than stems (a home folder), so that it is not searched through.
+    """
+    patterns, folders = [name], ""
+    for part in template.split("/")[:-1]:
+        folders += "**/" if part == "{folder}" else f"{_FIELD.sub('*', glob.escape(safe_name(part)))}/"
+        patterns.append(folders + name)
+    return patterns
 
 
 def safe_name(text: str) -> str:

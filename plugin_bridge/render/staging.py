@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from plugin_bridge.errors import AudioFileError
-from plugin_bridge.render.naming import display
+from plugin_bridge.render.naming import display, glob_patterns
 
 # Host and process in the name tell a file in use from one that a killed process left.
 _HOST = f"{zlib.crc32(socket.gethostname().encode()):08x}"
@@ -105,12 +105,13 @@ def told_of(
         raise AudioFileError(f"{what} must be {must}, got: {error.strerror or error}; {remedy}") from error
 
 
-def remove_leftovers(output: Path, dead: int | None = None) -> None:
-    """Remove what dead processes of this machine left below `output`, and the folders made in vain.
+def remove_leftovers(output: Path, template: str, dead: int | None = None) -> None:
+    """Remove what dead processes of this machine left of renders with a template, and folders made in vain.
 
     `dead` is a process known to have ended; of others the system is asked.
     """
-    for path in list(output.rglob(f"{TEMPORARY_PREFIX}{_HOST}-*.part")):
+    patterns = glob_patterns(template, f"{TEMPORARY_PREFIX}{_HOST}-*.part")
+    for path in [path for pattern in patterns for path in output.glob(pattern)]:
         process = path.name.removeprefix(f"{TEMPORARY_PREFIX}{_HOST}-").split("-")[0]
         if not process.isdigit() or (int(process) != dead and _is_running(int(process))):
             continue

@@ -22,20 +22,21 @@ from plugin_bridge.render.naming import display
 from plugin_bridge.render.observer import Observer
 from plugin_bridge.render.plan import Song
 from plugin_bridge.render.report import Report
-from plugin_bridge.render.staging import remove_leftovers
 
 _SECONDS_TO_CLEAN_UP = 10.0
 
 Render = Callable[[Song, Observer], Report]
 Prepare = Callable[[], Render]
 """Runs in the worker, once: builds the board and returns what renders one song. Must be picklable."""
+Clean = Callable[[int | None], None]
+"""Removes what a process that died left behind."""
 
 
 def render_in_processes(
-    songs: Sequence[Song], prepare: Prepare, jobs: int, observer: Observer
+    songs: Sequence[Song], prepare: Prepare, jobs: int, observer: Observer, clean: Clean
 ) -> list[Report]:
     """Render songs in `jobs` processes; reports come in the songs' order."""
-    crew = _Crew(deque(songs), prepare, observer)
+    crew = _Crew(deque(songs), prepare, observer, clean)
     try:
         crew.run(min(jobs, len(songs)))
     finally:
@@ -52,8 +53,9 @@ class _Worker:
 class _Crew:
     """The processes at work and what they are at."""
 
-    def __init__(self, waiting: deque[Song], prepare: Prepare, observer: Observer) -> None:
-        self._waiting, self._prepare, self._observer = waiting, prepare, observer
+    def __init__(self, waiting: deque[Song], prepare: Prepare, observer: Observer, clean: Clean) -> None:
+        self._waiting, self._prepare = waiting, prepare
+        self._observer, self._clean = observer, clean
         self._workers: dict[Connection, _Worker] = {}
         self.reports: dict[Song, Report] = {}
 
@@ -120,7 +122,7 @@ class _Crew:
         worker = self._workers.pop(connection)
         connection.close()
         worker.process.join()
-        remove_leftovers(worker.song.output, worker.process.pid)
+        self._clean(worker.process.pid)
         name = display(worker.song.path)
         report = Report(
             source=name,
