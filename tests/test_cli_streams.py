@@ -97,6 +97,29 @@ def test_a_hang_up_ends_everything_and_leaves_nothing_half(tmp_path, jobs):
 
 
 @posix
+def test_a_terminal_that_is_closed_hangs_up(tmp_path):
+    import fcntl
+    import pty
+    import termios
+
+    write(tmp_path / "a.wav", 120 * 44100, 44100)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, "render", "a.wav", "--model", "bands"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    wait_for_a_part(process, tmp_path / "stems")
+    os.close(ours)
+    assert process.wait(timeout=120) == 129
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+@posix
 def test_nohup_is_heeded(tmp_path):
     write(tmp_path / "a.wav", 60 * 44100, 44100)
     process = start("a.wav", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))

@@ -53,15 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt as interrupt:
-        complain("interrupted")
-        return interrupt.code if isinstance(interrupt, _Terminated) else INTERRUPTED
+        return _interrupted(interrupt)
     except BrokenPipeError:
         _silence(sys.stdout)  # whoever read our output has closed it (head, less)
         return READER_GONE
     except OSError as error:
         _silence(sys.stdout)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            return _interrupted(error.__context__)  # the terminal that hung up takes no output either
         complain(f"{error.filename or 'the output'} must be usable, got: {error.strerror or error}")
         return SOME_FAILED
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    complain("interrupted")
+    return interrupt.code if isinstance(interrupt, _Terminated) else INTERRUPTED
 
 
 def _fill_closed_streams() -> None:
