@@ -99,6 +99,13 @@ def test_stems_of_other_settings_go_unless_they_were_altered(song, tmp_path, pol
     assert render(song, tmp_path / "out", policy, format="flac", mix=True).earlier_kept == ["even.wav"]
 
 
+def test_one_stem_after_the_other_may_be_rendered(song, tmp_path):
+    render(song, tmp_path / "out", stems=("odd",))
+    report = render(song, tmp_path / "out", RESUME, stems=("even",), mix=True)
+    assert report.earlier_kept == ["odd.wav"]
+    assert (tmp_path / "out/song/odd.wav").exists()
+
+
 def test_force_keeps_what_another_song_left(song, tmp_path):
     other = write_song(tmp_path / "elsewhere.wav")
     alter(other)
@@ -112,7 +119,7 @@ def test_an_earlier_stem_that_is_a_source_now_stays(song, tmp_path):
     plugin_bridge.render(song, tmp_path / "out", model="bands")
     low = tmp_path / "out/song/low.wav"
     first, second = plugin_bridge.render(
-        [song, low], tmp_path / "out", model="bands", stems="high", force=True
+        [song, low], tmp_path / "out", model="bands", format="flac", force=True
     )
     assert first.earlier_kept == ["low.wav"]
     assert second.status == "rendered"

@@ -21,6 +21,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     preset_sha256: str | None
     settings: dict[str, object]
 
+    def sounds_like(self, other: "Origin") -> bool:
+        """Whether both are of one render, but for the choice of what is written."""
+        mine, its = ({**each.settings, "stems": None, "mix": None} for each in (self, other))
+        return msgspec.structs.replace(self, settings=mine) == msgspec.structs.replace(other, settings=its)
+
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file: its path from the manifest's folder, its size and its hash."""

@@ -146,12 +146,13 @@ class Plan:
     def former(self, origin: Origin, policy: Policy) -> tuple[list[Path], list[str]]:
         """What earlier renders left here and this one does not replace: files to remove, names of the rest.
 
-        Only what this song's manifest proves to be unaltered is removed.
+        Only what this song's manifest proves to be unaltered is removed; other stems of an equal render stay.
         """
         before = read_manifest(self._manifest)
         if before is None:
             return [], []
-        removable = set(before.unaltered(self.folder)) if self._is_this_song(before, origin) else set()
+        is_stale = self._is_this_song(before, origin) and not before.origin.sounds_like(origin)
+        removable = set(before.unaltered(self.folder)) if is_stale else set()
         replaced = {self.beside(path).casefold() for path in self.targets.values()}
         remove, keep = [], []
         for name in sorted(set(before.paths())):

@@ -31,8 +31,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `null_residual_dbfs` is the peak of (all stems as written) - (source as read, times `common_gain`);
     where it would say nothing it is None, with the reason. `real_time_factor` is seconds of work per
     second of sound; `peak_memory_bytes` is the process's high-water mark so far. `earlier_kept` names
-    files of earlier renders that still lie here, because they were altered since. `details` is the trace of
-    a fault that no file should be able to cause.
+    files of earlier renders that still lie here: altered since, or other stems of an equal render. `details`
+    is the trace of a fault that no file should be able to cause.
     """
 
     source: str
