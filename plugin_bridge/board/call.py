@@ -27,6 +27,10 @@ class Entered(NamedTuple):
     dimensions: int
     channels_last: bool
 
+    def alike(self, other: "Entered") -> bool:
+        """Whether the layouts are the same."""
+        return self[1:] == other[1:] and len(self.audio) == len(other.audio)
+
     def back(self, audio: Audio) -> Audio:
         """A result in the layout of the input. Shape: `(channels, frames)` to the caller's."""
         if self.dimensions == 1:
@@ -162,7 +166,8 @@ class PedalboardCall(ABC):
         if reset:
             self._clear()
         # Only the layout is of interest to a later flush; the audio itself may be large.
-        self._last = entered._replace(audio=entered.audio[:, :0])
+        if self._last is None or not self._last.alike(entered):
+            self._last = entered._replace(audio=entered.audio[:, :0])
         return entered
 
     @abstractmethod

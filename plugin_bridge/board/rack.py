@@ -28,6 +28,7 @@ class Rack:
         refuse_doubles(effect for strip in (*strips, master) for effect in strip.effects)
         self._strips = [StripRun(strip, *self._form) for strip in strips]
         self._master = StripRun(master, *self._form)
+        self._runs = [*self._strips, self._master]
         self._stem_delays = [Delayed(channels, self._master.lag) for _ in strips]
         self._align()
 
@@ -43,9 +44,13 @@ class Rack:
         Raises `RuntimeError` when the edit changes the latency of a `running` stream, and keeps the strips
         as they were.
         """
-        runs = [*self._strips, self._master]
-        if not any(run.outdated for run in runs):
-            return
+        for run in self._runs:
+            if run.outdated:
+                self._renew(running)
+                return
+
+    def _renew(self, running: bool) -> None:
+        runs = self._runs
         refuse_doubles(effect for run in runs for effect in run.strip.effects)
         *strips, master = (run.renewed() if run.outdated else run for run in runs)
         latency = max(run.lag for run in strips) + master.lag
@@ -57,11 +62,12 @@ class Rack:
         if master.lag != self._master.lag:
             self._stem_delays = [Delayed(self._form[1], master.lag) for _ in strips]
         self._strips, self._master = strips, master
+        self._runs = [*strips, master]
         self._align()
 
     def reset(self) -> None:
         """Forget everything that sounds."""
-        for run in (*self._strips, self._master):
+        for run in self._runs:
             run.reset()
         for delay in self._stem_delays:
             delay.reset()

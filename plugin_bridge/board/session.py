@@ -127,7 +127,8 @@ class Session:
         waiting = np.concatenate((self._waiting, block), axis=1) if self._waiting.size else block
         hop = self._hop
         frames = waiting.shape[1] // hop * hop
-        self._waiting = waiting[:, frames:].copy()
+        if self._waiting.size or frames < waiting.shape[1]:
+            self._waiting = waiting[:, frames:].copy()
         if not frames:
             return
         # The stems, and in the last row the mix.
@@ -136,9 +137,10 @@ class Session:
             rows[:-1, :, at : at + hop] = self._separated(waiting[:, at : at + hop])
         self._rack.process(rows)
         drop = min(self._late - self._dropped, frames)
-        self._dropped += drop
-        fresh = rows[..., drop:]
-        self._ready = np.concatenate((self._ready, fresh), axis=2) if self._ready.size else fresh
+        if drop:
+            self._dropped += drop
+            rows = rows[..., drop:]
+        self._ready = np.concatenate((self._ready, rows), axis=2) if self._ready.size else rows
 
     def _separated(self, block: Audio) -> Stems:
         """The next hop of every stem; mono enters a stereo separator on both sides."""

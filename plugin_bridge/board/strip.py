@@ -169,7 +169,7 @@ class StripRun:
     @property
     def outdated(self) -> bool:
         """Whether the strip's list of effects was edited since."""
-        return self.strip.effects.edits != self._edits
+        return self.strip._effects.edits != self._edits
 
     def align(self, lag: int) -> None:
         """Be late by `lag` frames in all."""
