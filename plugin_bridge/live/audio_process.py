@@ -53,6 +53,13 @@ class Happened:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """The device is gone: one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Finished:
     """There is nothing more to play."""
 
@@ -102,6 +109,10 @@ def _play(pipe: Pipe, wakes: tuple[Semaphore, ...], driver: Driver) -> None:
         while not driver.finished:
             for event in driver.events():
                 pipe.send(Happened(event))
+            if lost := getattr(driver, "lost", ""):
+                pipe.send(Lost(lost))
+                pipe.poll(None)  # until ended: a lost device may keep us from ending by ourselves
+                return
             if pipe.poll(_TURN_SECONDS):
                 message = pipe.recv()
                 if isinstance(message, protocol.Quit):

@@ -14,7 +14,8 @@ from typing import Any
 
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import audio_process, protocol
-from plugin_bridge.live.crew import PATIENCE_SECONDS, SPAWN, Member, Slot, hire
+from plugin_bridge.live.audio_side import AudioSide
+from plugin_bridge.live.crew import PATIENCE_SECONDS, SPAWN, Slot
 from plugin_bridge.live.deaths import Deaths
 from plugin_bridge.live.figures import RateMeter, counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
@@ -32,7 +33,6 @@ _HUNG_HOPS = 3
 _HISTORY_SECONDS = 0.5
 _RING_SECONDS = 2.0
 _WORKERS_PATIENCE_SECONDS = 0.2  # they keep nothing that would be lost
-_AUDIO_PATIENCE_SECONDS = 10.0  # it may have a recording to finish
 
 
 class Engine:
@@ -53,7 +53,7 @@ class Engine:
         self._wakes = tuple(SPAWN.Semaphore(0) for _ in range(SLOTS))
         self._slots = [Slot(number, wake) for number, wake in enumerate(self._wakes)]
         self._segment: Segment | None = None
-        self._audio: Member | None = None
+        self._audio: AudioSide | None = None
         self._deaths = Deaths()
         self._next: protocol.BoardPlan | None = None
         self._plan = request.plan
@@ -67,11 +67,8 @@ class Engine:
             raise
 
     def _start(self) -> None:
-        self._audio = hire(self._run_audio, self._wakes, self.request.audio)
-        opened = self._audio.answer("the audio process")
-        if isinstance(opened, protocol.Refused):
-            raise DeviceError(opened.reason)
-        self.sample_rate, self.block = opened.sample_rate, opened.block
+        self._audio = AudioSide(self._run_audio, self._wakes, self.request.audio)
+        self.sample_rate, self.block = self._audio.opened.sample_rate, self._audio.opened.block
         first = self._slots[0]
         first.hire(self._plan, self.sample_rate, None)
         assert first.member is not None
@@ -115,7 +112,7 @@ class Engine:
         self._await(lambda: bool(self._statistics[0][STATISTICS.index("working")]), "the worker")
         self._active, self._wanted[0] = 0, 0
         rows = ("main", *self.sources)
-        self._audio.tell(
+        self._audio.begin(
             audio_process.Begin(
                 self._segment.name, self._segment.specs, rows, self.latency.total, self.largest_block
             )
@@ -136,7 +133,7 @@ class Engine:
             if slot.member is not None:
                 slot.member.end(_WORKERS_PATIENCE_SECONDS)
         if self._audio is not None:
-            self._audio.end(_AUDIO_PATIENCE_SECONDS)
+            self._audio.stop()
         self._audio = None
         for slot in self._slots:
             slot.member = None
@@ -220,15 +217,8 @@ class Engine:
 
     def _hear_audio(self) -> None:
         assert self._audio is not None
-        for message in self._audio.heard():
-            if isinstance(message, audio_process.Happened):
-                self.events.append(message.event)
-            elif isinstance(message, audio_process.Finished):
-                self.finished = True
-            elif isinstance(message, protocol.Refused):
-                raise DeviceError(message.reason)
-        if not self.finished and not self._audio.alive:
-            raise DeviceError("the audio process must run, got its end; see the lines above for the reason")
+        self.events.extend(self._audio.tick())
+        self.finished = self._audio.finished
         refused = int(self._counters[COUNTERS.index("refused_block")])
         if refused != self._refused_block:
             self._refused_block = refused

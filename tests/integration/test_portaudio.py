@@ -142,7 +142,14 @@ def test_a_device_that_hangs_and_goes_is_told(monkeypatch: pytest.MonkeyPatch) -
         server.stall(0.3)
         await_that(lambda: heard(engine, "xruns"), "the engine tells of the xrun")
         server.end()
-        await_that(lambda: heard(engine, "the device 'system' is gone"), "the engine tells of its end")
+        await_that(
+            lambda: heard(engine, "the device 'system' is gone; waiting for the device"), "its end is told"
+        )
+        frames = count(engine, "frames")
+        server.start()
+        await_that(lambda: heard(engine, "the device is back"), "the engine finds it again")
+        await_that(lambda: count(engine, "frames") > frames + 44100, "it plays on where it was")
+        await_that(lambda: count(engine, "playing") >= 0, "and the model plays")
 
 
 @needs_jackd

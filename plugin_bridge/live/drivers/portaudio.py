@@ -38,7 +38,7 @@ class PortAudioDriver:
         self.xruns = self.failures = 0
         self._failure = ""
         self._events: list[str] = []
-        self._lost = False
+        self.lost = ""
         self._stream: Any = None
         self._opened(2).close()  # refused now, or the rows may come
 
@@ -67,16 +67,13 @@ class PortAudioDriver:
     def stop(self) -> None:
         """Stop calling and let the device go."""
         # PortAudio may wait for ever for what a lost device has to say.
-        if self._stream is not None and not self._lost:
+        if self._stream is not None and not self.lost:
             self._stream.close()
 
     def events(self) -> list[str]:
         """What happened since the last call."""
-        if not self._lost and not self._stream.active:
-            self._lost = True
-            self._events.append(
-                f"the device '{self._output.name}' is gone; restart plugin-bridge when it is back"
-            )
+        if not self.lost and not self._stream.active:
+            self.lost = f"the device '{self._output.name}' is gone"
         happened, self._events = self._events, []
         return [
             *happened,
