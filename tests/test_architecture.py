@@ -23,7 +23,11 @@ ALLOWED = {
     "board": ["plugin_bridge.separation"],
     "render": ["plugin_bridge.board", "plugin_bridge.separation"],
     "live": ["plugin_bridge.board", "plugin_bridge.separation"],
-    "control": ["plugin_bridge.board.parameters", "plugin_bridge.board.preset"],
+    "control": [
+        "plugin_bridge.board.parameter_tree",
+        "plugin_bridge.board.parameters",
+        "plugin_bridge.board.preset",
+    ],
 }
 SHARED = ["plugin_bridge.errors", "plugin_bridge.folders", "plugin_bridge.__version__"]
 TRAINING_ONLY_BY = {"training", "cli"}
