@@ -25,7 +25,7 @@ Effect = dict[str, Any]
 """An effect as data: `effect` (its class) and its parameters in native units."""
 
 _CONTAINERS = {"Chain": pedalboard.Chain, "Mix": pedalboard.Mix, "Pedalboard": pedalboard.Pedalboard}
-_HOSTED = {
+HOSTED = {
     name: getattr(pedalboard, name) for name in ("VST3Plugin", "AudioUnitPlugin") if hasattr(pedalboard, name)
 }
 _LARGEST = float(np.finfo(np.float32).max)
@@ -74,12 +74,13 @@ def effect_classes() -> dict[str, type[Plugin]]:
         kind = getattr(pedalboard, name)
         if not (isinstance(kind, type) and issubclass(kind, Plugin)) or kind in _CONTAINERS.values():
             continue
-        if kind not in _HOSTED.values() and _makeable(kind):
+        if kind not in HOSTED.values() and _makeable(kind):
             found[name] = kind
     return dict(sorted(found.items()))
 
 
-def _settable(kind: type) -> frozenset[str]:
+def settable(kind: type) -> frozenset[str]:
+    """Names of the parameters that effects of pedalboard's own classes have."""
     properties = ((name, getattr(kind, name)) for name in dir(kind) if not name.startswith("_"))
     return frozenset(name for name, value in properties if isinstance(value, property) and value.fset)
 
@@ -101,7 +102,7 @@ def effect_to_dict(plugin: Plugin) -> Effect:
     for name, container in _CONTAINERS.items():
         if type(plugin) is container:
             return {"effect": name, "effects": [effect_to_dict(each) for each in plugin]}
-    for name, hosted in _HOSTED.items():
+    for name, hosted in HOSTED.items():
         if isinstance(plugin, hosted):
             return {"effect": name, **_hosted_to_dict(plugin)}
     kind = type(plugin)
@@ -111,11 +112,12 @@ def effect_to_dict(plugin: Plugin) -> Effect:
         raise TypeError(f"an effect must be one of pedalboard's own to be saved, got {kind.__name__}")
     return {
         "effect": kind.__name__,
-        **{name: _plain(getattr(plugin, name)) for name in sorted(_settable(kind))},
+        **{name: plain(getattr(plugin, name)) for name in sorted(settable(kind))},
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A parameter's value as data: the name of a choice, the number that was set."""
     if isinstance(value, float):
         # Parameters are float32 inside: the shortest text that gives the same float32 back.
         return float(str(np.float32(value)))
@@ -127,14 +129,14 @@ def _convolution_to_dict(plugin: Any) -> Effect:
         raise TypeError(
             "a Convolution must be made from a file to be saved, got an array; write it to a file first"
         )
-    return {"impulse_response_filename": plugin.impulse_response_filename, "mix": _plain(plugin.mix)}
+    return {"impulse_response_filename": plugin.impulse_response_filename, "mix": plain(plugin.mix)}
 
 
 def _hosted_to_dict(plugin: Any) -> Effect:
     path, name = _path_of(plugin)
     state = base64.b64encode(plugin.raw_state).decode("ascii")
     # Some plugins keep moved parameters out of their state until they have processed audio.
-    raw_values = {key: _plain(parameter.raw_value) for key, parameter in plugin.parameters.items()}
+    raw_values = {key: plain(parameter.raw_value) for key, parameter in plugin.parameters.items()}
     identity = {"path": str(path), "plugin_name": name or plugin.name, "version": plugin.version}
     return {**identity, "state": state, "raw_values": raw_values}
 
@@ -161,13 +163,13 @@ def effect_from_dict(effect: Mapping[str, Any]) -> Plugin:
     name = values.pop("effect", None)
     if name in _CONTAINERS:
         return _CONTAINERS[name](_nested(name, values))
-    if name in _HOSTED:
+    if name in HOSTED:
         return _hosted_from_dict(values)
     known = effect_classes() | {"Convolution": pedalboard.Convolution}
     if name is None:
         raise PresetError(f"an effect must have a key 'effect' that names it, got the keys {sorted(values)}")
     if not isinstance(name, str) or name not in known:
-        every = [*known, *_CONTAINERS, *_HOSTED]
+        every = [*known, *_CONTAINERS, *HOSTED]
         near = get_close_matches(str(name), every, n=1)
         remedy = f"did you mean '{near[0]}'?" if near else f"known effects: {', '.join(sorted(every))}"
         raise PresetError(f"an effect must be one of pedalboard's, got {name!r}; {remedy}")
@@ -192,11 +194,11 @@ def set_parameter(plugin: Plugin, name: str, value: Any) -> None:
     Raises `PresetError` for a parameter that the effect does not have or a value that it refuses.
     """
     kind = type(plugin)
-    known = getattr(plugin, "parameters", None) if kind in _HOSTED.values() else _settable(kind)
+    known = getattr(plugin, "parameters", None) if kind in HOSTED.values() else settable(kind)
     if known is None or name not in known:
         raise PresetError(f"{kind.__name__} must get parameters that it has, got '{name}'")
     try:
-        setattr(plugin, name, value if kind in _HOSTED.values() else _native(kind, name, value))
+        setattr(plugin, name, value if kind in HOSTED.values() else _native(kind, name, value))
     except (TypeError, ValueError, RuntimeError) as error:
         raise PresetError(
             f"{name} of {kind.__name__} must get a value that it takes, got {value!r}"
@@ -225,7 +227,7 @@ def _nested(name: str, values: Effect) -> list[Plugin]:
 
 
 def _made(name: str, kind: type[Plugin], values: Effect) -> Plugin:
-    allowed = _settable(kind) | ({"impulse_response_filename"} if name == "Convolution" else set())
+    allowed = settable(kind) | ({"impulse_response_filename"} if name == "Convolution" else set())
     known_keys(values, name, allowed)
     try:
         return kind(**{key: _native(kind, key, value) for key, value in values.items()})
@@ -237,7 +239,7 @@ def _made(name: str, kind: type[Plugin], values: Effect) -> Plugin:
 def _native(kind: type[Plugin], key: str, value: Any) -> Any:
     if key == "impulse_response_filename":
         return _sound_file(value)
-    usual = _usual(kind.__name__, key)
+    usual = usual_value(kind.__name__, key)
     members = getattr(type(usual), "__members__", None)
     if members is not None:
         if not isinstance(value, str) or value not in members:
@@ -247,7 +249,7 @@ def _native(kind: type[Plugin], key: str, value: Any) -> Any:
 
 
 @cache
-def _usual(effect: str, key: str) -> Any:
+def usual_value(effect: str, key: str) -> Any:
     """The value that a parameter has before it is set."""
     return 1.0 if effect == "Convolution" else getattr(effect_classes()[effect](), key)
 
@@ -298,5 +300,5 @@ def _set_raw_values(plugin: Any, raw_values: Any) -> None:
             raise PresetError(
                 f"raw values of {plugin.name} must be between 0 and 1, got {value!r} for '{key}'"
             )
-        if _plain(parameters[key].raw_value) != value:
+        if plain(parameters[key].raw_value) != value:
             parameters[key].raw_value = value
