@@ -1,0 +1,1 @@
+"""Open Sound Control: packets, patterns, time tags, subscribers, and the server over UDP and TCP."""
