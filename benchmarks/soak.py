@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks._soak_tone import REPORT, run_tone
 from benchmarks.tables import Table, machine, publish
+from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.live.drivers.driver import AudioRequest
 from plugin_bridge.live.engine import Engine, EngineRequest
 from plugin_bridge.live.protocol import BoardPlan
@@ -153,7 +154,7 @@ class Soak:
 
     def _move(self) -> None:
         strip = self._random.choice((*self._engine.sources, "master"))
-        self._engine.move(strip, "gain_db", round(self._random.uniform(-5.0, 3.0), 2))
+        self._engine.move([(Key(strip, None, "gain_db"), round(self._random.uniform(-5.0, 3.0), 2))])
         self.outcome.moves += 1
 
     def _change(self) -> None:

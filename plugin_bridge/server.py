@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.board.parameters import GAIN_DB, PAN, switch
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.errors import UnknownAddress
@@ -108,4 +109,4 @@ class Server:
         known = (*self.engine.sources, "master")
         if strip not in known:
             raise UnknownAddress(f"a strip must be one of {', '.join(known)}, got '{strip}'")
-        self.engine.move(strip, parameter, value)
+        self.engine.move([(Key(strip, None, parameter), value)])

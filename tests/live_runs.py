@@ -59,7 +59,7 @@ class Run:
     def wet(self) -> bool:
         """Whether a worker that works is being played."""
         playing = self.status["playing"]
-        return playing in (0, 1) and self.engine._slots[playing].state == "working"
+        return playing in (0, 1) and self.engine.troupe.slots[playing].state == "working"
 
     def settled(self) -> bool:
         """Whether one worker plays and the other stands by with its board built."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.board.stemboard import StemBoard
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live.drivers.driver import AudioRequest
@@ -144,7 +145,7 @@ def test_a_standby_that_dies_is_replaced_unheard_and_counted(long_noise: tuple[P
             os.kill(standby_process(run), signal.SIGKILL)
             run.until(lambda deaths=deaths: run.status["deaths"] == deaths, "the death is counted")
             if deaths < 3:
-                run.until(lambda: run.engine._slots[1 - playing].member is not None, "a new standby")
+                run.until(lambda: run.engine.troupe.slots[1 - playing].member is not None, "a new standby")
         run.for_frames(RATE // 4)
         assert run.engine.playing_process == process
         with pytest.raises(PresetError, match="another board must be built by a second worker, got none: 3 "):
@@ -155,7 +156,7 @@ def test_a_standby_that_dies_is_replaced_unheard_and_counted(long_noise: tuple[P
 
 def standby_process(run: Run) -> int:
     """The process id of the worker that does not play."""
-    member = run.engine._slots[1 - run.status["playing"]].member
+    member = run.engine.troupe.slots[1 - run.status["playing"]].member
     assert member is not None
     return int(member.process.pid or 0)
 
@@ -168,14 +169,14 @@ def test_a_stopped_standby_holds_up_nobody(long_noise: tuple[Path, np.ndarray]) 
         lost = run.engine.playing_process or 0
         os.kill(standby_process(run), signal.SIGSTOP)
         for step in range(5000):
-            run.engine.move("low", "gain_db", -float(step % 20))
+            run.engine.move([(Key("low", None, "gain_db"), -float(step % 20))])
             if step % 100 == 0:
                 run.engine.tick()
         os.kill(lost, signal.SIGKILL)
         run.until(lambda: run.status["deaths"] == 2, "both losses are noticed")
         run.until(lambda: run.wet() and run.engine.playing_process != lost, "a takeover")
         assert run.status["state"] == "running"
-        assert run.engine.plan.strips["low"]["gain_db"] == -19.0
+        assert run.engine.plan.moved == {Key("low", None, "gain_db"): -19.0}
 
 
 def test_a_board_whose_worker_dies_while_it_builds_is_given_up(long_noise: tuple[Path, np.ndarray]) -> None:
@@ -211,14 +212,14 @@ def test_changes_are_moves_or_swaps_and_nothing_steps(long_noise: tuple[Path, np
         run.engine.change(BoardPlan("bands", {name: {"effects": [GAIN]} for name in run.engine.sources}))
         run.until(lambda: run.status["playing"] != playing, "the swap")
         run.until(run.settled, "the standby has the new board")
-        run.engine.move("master", "gain_db", -6.0)
+        run.engine.move([(Key("master", None, "gain_db"), -6.0)])
         run.engine.set_block(1000)
         run.for_frames(RATE // 2)
-        assert run.engine.plan.master == {"gain_db": -6.0}
+        assert run.engine.plan.moved == {Key("master", None, "gain_db"): -6.0}
         assert "the host's block must be at most 256 frames" in run.engine.events.pop()
         run.engine.set_block(64)
         run.for_frames(RATE // 2)
-        run.engine.move("low", "mute", True)
+        run.engine.move([(Key("low", None, "mute"), True)])
         run.engine.set_bypass(True)
         run.for_frames(RATE // 4)
         run.engine.set_bypass(False)
@@ -303,7 +304,7 @@ def test_a_storm_of_presets_leaves_no_gap_and_the_last_one_wins(long_noise: tupl
             time.sleep(0.001)
         last = BoardPlan("bands", {name: {"gain_db": -1.0, "effects": [GAIN, GAIN]} for name in names})
         run.engine.change(last)
-        run.until(lambda: run.engine._next is None, "the last swap")
+        run.until(lambda: run.engine.troupe.next is None, "the last swap")
         run.until(run.settled, "the standby has the last board")
         run.for_frames(RATE // 2)
         assert run.engine.plan == last

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -15,10 +15,11 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Semaphore
 from typing import Any
 
+from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.errors import DeviceError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.entrance import enter
-from plugin_bridge.live.plans import form, moves
+from plugin_bridge.live.plans import moved, moves
 from plugin_bridge.live.worker import run_worker
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -122,6 +123,9 @@ class Slot:
     refused: str = ""
     told: bool = False
     complaints: list[str] = field(default_factory=list)
+    applied: list[protocol.Applied] = field(default_factory=list)
+    described: protocol.Described | None = None
+    serial: int = 0
     position: int = 0
     moved_at: float = field(default_factory=time.monotonic)
 
@@ -141,20 +145,43 @@ class Slot:
 
     def fits(self, plan: protocol.BoardPlan) -> bool:
         """Whether the process has the board of a plan, or builds it, but for what can be moved."""
-        return self.member is not None and self.plan is not None and form(self.plan) == form(plan)
+        return self.member is not None and self.plan is not None and moves(self.plan, plan) is not None
 
     def follow(self, plan: protocol.BoardPlan) -> bool:
         """Move the board's levels and values to those of a plan; False if that takes building.
 
         While the process is busy, moves wait until the next call and become one.
         """
-        if not self.fits(plan):
+        if self.member is None or self.plan is None:
             return False
-        assert self.member is not None and self.plan is not None
+        changes = [] if self.plan is plan else moves(self.plan, plan)
+        if changes is None:
+            return False
         if self.state != "building" and self.plan != plan and self.member.listens():
-            self._tell(protocol.Moves(tuple(moves(self.plan, plan))))
+            if changes:
+                self.move(changes)
             self.plan = plan
         return True
+
+    def move(self, changes: Iterable[protocol.Change], frame: int | None = None) -> int:
+        """Let the process move parameters; the serial by which it will answer while it works."""
+        self.serial += 1
+        self._tell(protocol.Moves(self.serial, tuple(changes), frame))
+        return self.serial
+
+    def has(self, changes: Iterable[protocol.Change]) -> None:
+        """Take note that the board has moved."""
+        if self.plan is not None:
+            self.plan = moved(self.plan, changes)
+
+    def knows(self, key: Key) -> bool:
+        """Whether the board has a parameter."""
+        return self.built is not None and any(parameter.key == key for parameter in self.built.parameters)
+
+    def describe(self) -> None:
+        """Let the process describe its board into `described`."""
+        self.described = None
+        self._tell(protocol.Describe())
 
     def listen(self) -> None:
         """Take in what the process has said."""
@@ -169,6 +196,10 @@ class Slot:
             self.state, self.refused = "resting", message.reason
         elif isinstance(message, protocol.Unable):
             self.complaints.append(message.reason)
+        elif isinstance(message, protocol.Applied):
+            self.applied.append(message)
+        elif isinstance(message, protocol.Described):
+            self.described = message
 
     def start(self, history: int) -> None:
         """Let the process work on the input."""
@@ -192,3 +223,4 @@ class Slot:
             self.member.process.join()
             self.member.pipe.close()
         self.member, self.state, self.built = None, "empty", None
+        self.applied.clear()

@@ -3,27 +3,40 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from plugin_bridge.board.parameter_tree import Key, Parameter, Value
 from plugin_bridge.live.latency import Need
 from plugin_bridge.live.shared import ArraySpec
+
+Change = tuple[Key, Value]
+"""A parameter and where it is to go."""
 
 
 @dataclass(frozen=True)
 class BoardPlan:
-    """The board a worker builds: a model and a preset's settings as plain data."""
+    """The board a worker builds: a model and a preset's settings as plain data, and what was moved since.
+
+    `moved` holds for parameters that the settings cannot name too, those of hosted plugins.
+    """
 
     model: str
     strips: dict[str, dict[str, Any]] = field(default_factory=dict)
     master: dict[str, Any] = field(default_factory=dict)
+    moved: dict[Key, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Built:
-    """A worker's answer when its board is built and warm: what it needs, and the time of a hop in seconds."""
+    """A worker's answer when its board is built and warm: what it needs, and the time of a hop in seconds.
+
+    `parameters` are what can be moved, in the board's order, and `values` where they are.
+    """
 
     sources: tuple[str, ...]
     need: Need
     warm_seconds: float
     worst_seconds: float
+    parameters: tuple[Parameter, ...] = ()
+    values: dict[Key, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,29 +84,34 @@ class Rest:
 
 
 @dataclass(frozen=True)
-class Move:
-    """Move a strip's level or switch; `strip` is a source or "master"."""
-
-    strip: str
-    parameter: str
-    value: float | bool
-
-
-@dataclass(frozen=True)
-class MoveEffect:
-    """Move a parameter of an effect in a strip, in native units."""
-
-    strip: str
-    effect: int
-    parameter: str
-    value: Any
-
-
-@dataclass(frozen=True)
 class Moves:
-    """Carry out moves at one moment."""
+    """Move parameters at one instant: at an absolute frame of the input, or at once."""
 
-    moves: tuple[Move | MoveEffect, ...]
+    serial: int
+    changes: tuple[Change, ...]
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A working worker's answer to `Moves`: from which absolute frame of the input each counts."""
+
+    serial: int
+    changes: tuple[tuple[int, Key, Value], ...]
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Describe the board as it is."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A worker's description of its board, as a preset holds it; or one sentence why there is none."""
+
+    strips: dict[str, dict[str, Any]] = field(default_factory=dict)
+    master: dict[str, Any] = field(default_factory=dict)
+    refused: str = ""
 
 
 @dataclass(frozen=True)

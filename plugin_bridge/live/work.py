@@ -1,14 +1,19 @@
 """A worker's work: input hop by hop through a session, results where they belong, times counted."""
 
+import heapq
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plugin_bridge.board.session import Session
+from plugin_bridge.board.parameter_tree import Key, Value
+from plugin_bridge.errors import PluginBridgeError
+from plugin_bridge.live.moving import MovingSession
+from plugin_bridge.live.protocol import Applied, Moves, Unable
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.worker_words import STATISTICS, time_bin
+from plugin_bridge.separation.separator import Audio
 
 
 class Place:
@@ -34,18 +39,22 @@ class Place:
 class Work:
     """A session at work from a position on. Results of `n` frames of input lie at the same positions."""
 
-    def __init__(self, session: Session, place: Place, history: int) -> None:
+    def __init__(self, session: MovingSession, place: Place, history: int) -> None:
         self._session, self._place = session, place
         self._deadline = session.hop / session.sample_rate
         self._block = np.zeros((2, session.hop), np.float32)
         self._results = np.zeros((2, 0), np.float32)
+        self.answers: list[Applied | Unable] = []
+        self._to_come: list[tuple[int, int, Key, Value]] = []
         self._worst_ns = int(place.statistics[STATISTICS.index("worst_ns")])
         self._start(history)
 
     def _start(self, history: int) -> None:
         self._session.reset()
         # Some past is worked through first, so that the model knows the song and the results begin early.
-        self._position = max(0, self._place.input.end - history)
+        self._position = self._began = max(0, self._place.input.end - history)
+        for frame, _, key, value in self._to_come:
+            self._session.schedule(max(0, frame - self._began), key, value)
         self._place.output.start_at(self._position)
         self._place.note("position", self._position)
         self._place.note("working", 1)
@@ -61,22 +70,50 @@ class Work:
         begin, own = time.perf_counter(), time.thread_time()
         self._publish(self._session.advance(self._block))
         self._position += self._session.hop
+        self._tell_passed()
         self._account(time.perf_counter() - begin, time.thread_time() - own)
         return True
+
+    def move(self, moves: Moves) -> None:
+        """Make moves at once, or at their frame when that is still to come; `answers` says when they count.
+
+        A move that the board refuses is answered by a complaint.
+        """
+        made = []
+        for key, value in moves.changes:
+            try:
+                if moves.frame is not None and moves.frame > self._position:
+                    self._session.schedule(moves.frame - self._began, key, value)
+                    heapq.heappush(self._to_come, (moves.frame, moves.serial, key, value))
+                else:
+                    made.append((self._began + self._session.move(key, value), key, value))
+            except (PluginBridgeError, ValueError, TypeError) as error:
+                self.answers.append(Unable(str(error)))
+        if made or not any(serial == moves.serial for _, serial, _, _ in self._to_come):
+            self.answers.append(Applied(moves.serial, tuple(made)))
+
+    def _tell_passed(self) -> None:
+        """Answer for the moves whose frame has gone by."""
+        passed: dict[int, list[tuple[int, Key, Value]]] = {}
+        while self._to_come and self._to_come[0][0] < self._position:
+            frame, serial, key, value = heapq.heappop(self._to_come)
+            passed.setdefault(serial, []).append((frame, key, value))
+        self.answers += [Applied(serial, tuple(changes)) for serial, changes in passed.items()]
 
     def rest(self) -> None:
         """Say that nothing more comes."""
         self._place.note("working", 0)
 
-    def _publish(self, rows: NDArray[np.float32]) -> None:
+    def _publish(self, rows: list[Audio]) -> None:
         """Write results as they are played: main first, then the stems, each left and right."""
-        frames = rows.shape[-1]
+        frames = rows[0].shape[1]
         if not frames:
             return
         if self._results.shape != (2 * len(rows), frames):
             self._results = np.zeros((2 * len(rows), frames), np.float32)
         self._results[:2] = rows[-1]
-        self._results[2:] = rows[:-1].reshape(-1, frames)
+        for at, stem in enumerate(rows[:-1], start=1):
+            self._results[2 * at : 2 * at + 2] = stem
         self._place.output.write(self._results)
 
     def _account(self, seconds: float, own_seconds: float) -> None:

@@ -9,14 +9,16 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Semaphore
 
 import numpy as np
+from msgspec.structs import asdict
 
-from plugin_bridge.board.effects import set_parameter
+from plugin_bridge.board.preset import Preset
 from plugin_bridge.board.session import Session
 from plugin_bridge.board.stemboard import StemBoard
 from plugin_bridge.board.strip import Strip
 from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.latency import Need
+from plugin_bridge.live.moving import MovingSession, board_parameters, board_values, set_value
 from plugin_bridge.live.priority import WORKER_PRIORITY, lock_memory, lower_priority, raise_priority
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.work import Place, Work
@@ -56,11 +58,13 @@ class Worker:
     def turn(self) -> bool:
         """Work on one hop and obey what has been said, or wait for either; False to end."""
         busy = self._work is not None and self._work.hop()
+        self._answer()
         while self._pipe.poll(_IDLE_SECONDS if self._work is None else 0):
             message = self._pipe.recv()
             if isinstance(message, protocol.Quit):
                 return False
             self._obey(message)
+            self._answer()
         if self._work is not None and not busy:
             self._wake.acquire(timeout=_WAIT_SECONDS)
         return True
@@ -81,26 +85,49 @@ class Worker:
             case protocol.Start():
                 if self._session is not None and self._place is not None:
                     raise_priority(WORKER_PRIORITY)
-                    self._work = Work(self._session, self._place, message.history)
+                    session = MovingSession(self._session, self._needed_board)
+                    self._work = Work(session, self._place, message.history)
             case protocol.Rest():
                 self._rest()
             case protocol.Moves():
-                for move in message.moves:
-                    self._move(move)
+                self._move(message)
+            case protocol.Describe():
+                self._pipe.send(self._described())
             case protocol.Fail():
                 _fail(message.how)
             case _:
                 raise TypeError(f"a worker must be told what it knows, got {message!r}")
 
-    def _move(self, move: protocol.Move | protocol.MoveEffect) -> None:
+    def _answer(self) -> None:
+        if self._work is not None and self._work.answers:
+            for answer in self._work.answers:
+                self._pipe.send(answer)
+            self._work.answers.clear()
+
+    def _move(self, moves: protocol.Moves) -> None:
+        if self._work is not None:
+            self._work.move(moves)
+            return
+        for key, value in moves.changes:
+            try:
+                set_value(self._needed_board, key, value)
+            except (PluginBridgeError, ValueError, TypeError) as error:
+                self._pipe.send(protocol.Unable(str(error)))
+
+    @property
+    def _needed_board(self) -> StemBoard:
+        if self._board is None:
+            raise RuntimeError("a board must be built before it is moved or described, got none")
+        return self._board
+
+    def _described(self) -> protocol.Described:
+        board = self._needed_board
         try:
-            strip = self._strip(move.strip)
-            if isinstance(move, protocol.Move):
-                setattr(strip, move.parameter, move.value)
-            else:
-                set_parameter(strip.effects[move.effect], move.parameter, move.value)
-        except (PluginBridgeError, ValueError, TypeError, IndexError) as error:
-            self._pipe.send(protocol.Unable(str(error)))
+            preset = Preset.of(board, "described")
+        except TypeError as error:
+            return protocol.Described(refused=str(error))
+        strips = {source: asdict(settings) for source, settings in preset.strips.items()}
+        return protocol.Described(strips, asdict(preset.master))
 
     def _rest(self) -> None:
         if self._work is not None:
@@ -126,18 +153,17 @@ class Worker:
         gc.freeze()
         gc.disable()  # a collection takes as long as a hop; what we make goes by reference count
         need = Need(session.hop, session.stream_latency, session.strips_latency)
-        return protocol.Built(board.sources, need, float(np.median(times)), max(times[_WARM_HOPS // 2 :]))
-
-    def _strip(self, name: str) -> Strip:
-        if self._board is None:
-            raise RuntimeError(f"a strip must be on a board, got '{name}' before one was built")
-        return self._board.master if name == "master" else self._board[name]
+        median, worst = float(np.median(times)), max(times[_WARM_HOPS // 2 :])
+        parameters = tuple(board_parameters(board).values())
+        return protocol.Built(board.sources, need, median, worst, parameters, dict(board_values(board)))
 
 
 def _made(build: protocol.Build) -> tuple[StemBoard, Session]:
     plan = build.plan
     strips = {source: Strip.from_dict(values) for source, values in plan.strips.items()}
     board = StemBoard(plan.model, strips, Strip.from_dict(plan.master))
+    for key, value in plan.moved.items():
+        set_value(board, key, value)
     return board, board.live_session(build.sample_rate)
 
 
