@@ -5,6 +5,7 @@ import pytest
 
 from plugin_bridge.separation.classical.bands import Bands
 from plugin_bridge.separation.gate import LOUDEST, GatedStream, finite, sounding
+from plugin_bridge.separation.stream import whole_hops
 
 TINY = float(np.finfo(np.float32).tiny)
 
@@ -76,3 +77,15 @@ def test_silence_longer_than_latency_and_tail_rests_the_stream_and_starts_it_ane
 def test_a_block_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"block must have shape \(2, 256\), got \(2, 255\); use Reblocked"):
         Bands().stream().process(np.zeros((2, 255), np.float32))
+
+
+@pytest.mark.parametrize("holes", [[], [3], [0, 1, 2], [5, 6, 7, 8, 9, 10, 11], [11]])
+def test_many_hops_at_once_are_the_same_bits_as_one_by_one(holes):
+    bands = Bands(hop=128)
+    audio = (0.1 * np.random.default_rng(0).standard_normal((2, 12 * 128))).astype(np.float32)
+    for hop in holes:
+        audio[:, hop * 128 : (hop + 1) * 128] = 0
+    one, many = bands.stream(), bands.stream()
+    apart = [one.process(audio[:, at : at + 128]) for at in range(0, audio.shape[1], 128)]
+    together = [whole_hops(many, part) for part in np.split(audio, [128, 5 * 128, 7 * 128], axis=1)]
+    assert np.array_equal(np.concatenate(apart, axis=2), np.concatenate(together, axis=2))

@@ -34,20 +34,35 @@ def refuse_doubles(items: Iterable[object]) -> None:
 class GridEffects:
     """A chain of native effects that takes and gives the same number of frames, `lag` frames late.
 
+    `lag` is measured unless it is known; to measure it resets the effects.
+
     Raises `ValueError` for effects that give nothing back within ten seconds.
     """
 
-    def __init__(self, plugins: Sequence[Plugin], sample_rate: float, channels: int, grid: int) -> None:
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        sample_rate: float,
+        channels: int,
+        grid: int,
+        lag: int | None = None,
+    ) -> None:
         self._native = Pedalboard(list(plugins)) if plugins else None
         self._sample_rate, self._channels, self._grid = sample_rate, channels, grid
-        self.lag = self._measure_lag() if plugins else 0
-        self.reset()
+        if lag is None:
+            lag = self._measure_lag() if plugins else 0
+            self._reset_native()
+        self.lag = lag
+        self._ready = np.zeros((self._channels, self.lag), np.float32)
 
     def reset(self) -> None:
         """Forget everything that sounds."""
+        self._reset_native()
+        self._ready = np.zeros((self._channels, self.lag), np.float32)
+
+    def _reset_native(self) -> None:
         if self._native is not None:
             self._native.reset()
-        self._ready = np.zeros((self._channels, self.lag), np.float32)
 
     def process(self, audio: Audio) -> Audio:
         """The effects' output, `lag` frames late. Shape: `(channels, n * grid)` to the same."""

@@ -37,6 +37,7 @@ class Range:
 
 GAIN_DB = Range("gain_db", float("-inf"), 24.0, 0.0, "dB")
 PAN = Range("pan", -1.0, 1.0, 0.0)
+MIX = Range("mix", 0.0, 1.0, 1.0)
 
 
 def switch(name: str, value: object) -> bool:
@@ -71,6 +72,16 @@ class Ramp:
         self.jump(np.ones(channels, np.float32))
 
     @property
+    def target(self) -> NDArray[np.float32]:
+        """Where the level is or goes to."""
+        return self._target
+
+    @property
+    def full(self) -> bool:
+        """Whether the level is at rest at one."""
+        return self._unity and not self._left
+
+    @property
     def silent(self) -> bool:
         """Whether the level is at rest at zero."""
         return self._zero and not self._left
@@ -86,6 +97,7 @@ class Ramp:
             self._aim(target, self._frames, wait)
 
     def _aim(self, target: NDArray[np.float32], frames: int, wait: int) -> None:
+        self._start = target if not frames else self._now
         self._target, self._left, self._wait = target, frames, wait
         self._zero, self._unity = not target.any(), bool((target == 1).all())
 
@@ -101,10 +113,12 @@ class Ramp:
         frames = audio.shape[1]
         waiting = min(frames, self._wait)
         moving = min(frames - waiting, self._left)
-        step = (self._target - self._now) / np.float32(self._left)
         levels = np.repeat(self._target[:, None], frames, axis=1)
         levels[:, :waiting] = self._now[:, None]
-        line = self._now[:, None] + step[:, None] * np.arange(1, moving + 1, dtype=np.float32)
+        # Each level is told from the ramp's start, so that it is the same however the audio is cut.
+        passed = np.arange(1, moving + 1, dtype=np.float32) + np.float32(self._frames - self._left)
+        rise = (self._target - self._start) / np.float32(self._frames)
+        line = self._start[:, None] + rise[:, None] * passed
         levels[:, waiting : waiting + moving] = line
         self._wait -= waiting
         self._left -= moving

@@ -7,12 +7,13 @@ import os
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import uuid4
 
 import msgspec
 import tomlkit
 
+from plugin_bridge.board.parameters import MIX
 from plugin_bridge.board.stemboard import StemBoard
 from plugin_bridge.board.strip import Strip
 from plugin_bridge.errors import PresetError
@@ -43,9 +44,22 @@ class StripSettings(
     def strip(self) -> Strip:
         """The strip with effects of its own. Raises `PresetError` for values that it refuses."""
         try:
-            return Strip.from_dict(msgspec.structs.asdict(self))
+            return Strip.from_dict({name: getattr(self, name) for name in StripSettings.__struct_fields__})
         except (TypeError, ValueError) as error:
             raise PresetError(f"a preset must hold values that a strip takes: {error}") from error
+
+
+class MasterSettings(
+    StripSettings, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
+):
+    """The master as a preset holds it: a strip, and how much of the output is processed."""
+
+    mix: Annotated[float, msgspec.Meta(ge=MIX.lowest, le=MIX.highest)] = MIX.default
+
+    @classmethod
+    def of_board(cls, board: StemBoard) -> Self:
+        """The settings of a board's master. Raises `TypeError` for an effect that cannot be described."""
+        return cls(**msgspec.structs.asdict(StripSettings.of(board.master)), mix=board.mix)
 
 
 class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +70,7 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     description: str = ""
     model: str | None = None
     strips: dict[str, StripSettings] = {}
-    master: StripSettings = StripSettings()
+    master: MasterSettings = MasterSettings()
 
     @classmethod
     def names(cls) -> list[str]:
@@ -116,7 +130,7 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
             description=description,
             model=board.model,
             strips={source: settings for source, settings in strips.items() if settings != StripSettings()},
-            master=StripSettings.of(board.master),
+            master=MasterSettings.of_board(board),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -11,6 +11,7 @@ from pedalboard import Plugin
 from plugin_bridge.board.call import PedalboardCall
 from plugin_bridge.board.effects import known_keys
 from plugin_bridge.board.grid import LARGEST_GRID
+from plugin_bridge.board.parameters import MIX
 from plugin_bridge.board.rack import Mixed
 from plugin_bridge.board.session import Session, grid_for, whole_signal
 from plugin_bridge.board.strip import Strip
@@ -30,8 +31,9 @@ class StemBoard(PedalboardCall):
     """Separates audio, sends each stem through its strip, and sums the strips into the master.
 
     `separator` is a model's name or a separator; `strips` names the stems that have effects or levels of
-    their own. With every strip neutral the output is the input, to the last bits of float32. Samples that
-    are NaN, Inf or beyond +180 dBFS are taken as silence.
+    their own; `mix` is how much of the output is processed, where 0 is the input, as late as the board.
+    With every strip neutral the output is the input, to the last bits of float32. Samples that are NaN, Inf
+    or beyond +180 dBFS are taken as silence.
 
     Raises `ModelError` for an unknown model, `ValueError` for a stem that the separator does not give,
     `TypeError` for effects that are not pedalboard's.
@@ -42,6 +44,7 @@ class StemBoard(PedalboardCall):
         separator: Separator | str = catalogue.DEFAULT_MODEL,
         strips: Mapping[str, Settings] | None = None,
         master: Settings = (),
+        mix: float = MIX.default,
     ) -> None:
         super().__init__()
         self._model = separator if isinstance(separator, str) else None
@@ -53,6 +56,7 @@ class StemBoard(PedalboardCall):
         given = dict(strips or {})
         self._strips = {source: _strip(given.pop(source, ())) for source in self.sources}
         self._master = _strip(master)
+        self.mix = mix
         self._session: Session | None = None
         for name in given:
             self[name]
@@ -81,6 +85,15 @@ class StemBoard(PedalboardCall):
     def master(self) -> Strip:
         """What the sum of the strips goes through; its `solo` does nothing."""
         return self._master
+
+    @property
+    def mix(self) -> float:
+        """How much of the output is processed: 1 is all of it, 0 is the input, as late as the board."""
+        return self._mix
+
+    @mix.setter
+    def mix(self, value: float) -> None:
+        self._mix = MIX.check(value)
 
     @property
     def effects(self) -> list[Plugin]:
@@ -144,7 +157,7 @@ class StemBoard(PedalboardCall):
         Raises `ValueError` for more than two channels. Two sessions at once share the strips' effects,
         and so their state: use one at a time.
         """
-        return Session(self._separator, list(self._strips.values()), self._master, sample_rate, channels)
+        return Session(self._separator, self, sample_rate, channels)
 
     def live_session(self, sample_rate: float) -> Session:
         """A stereo stream of its own that steps with the model's hop.
@@ -169,7 +182,8 @@ class StemBoard(PedalboardCall):
         """The board as data. Raises `TypeError` for a separator or effect that cannot be described."""
         named = {"model": self._model} if self._model else {"separator": catalogue.describe(self._separator)}
         strips = {source: strip.to_dict() for source, strip in self._strips.items()}
-        return {**named, "strips": strips, "master": self._master.to_dict()}
+        mix = {} if self.mix == MIX.default else {"mix": self.mix}
+        return {**named, "strips": strips, "master": {**self._master.to_dict(), **mix}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "StemBoard":
@@ -182,10 +196,13 @@ class StemBoard(PedalboardCall):
         else:
             separator = str(values.get("model", catalogue.DEFAULT_MODEL))
         strips = dict(values.get("strips", {}))
+        master = dict(values.get("master", {}))
+        mix = master.pop("mix", MIX.default)
         return StemBoard(
             separator,
             {source: Strip.from_dict(strip) for source, strip in strips.items()},
-            Strip.from_dict(values.get("master", {})),
+            Strip.from_dict(master),
+            mix,
         )
 
     @classmethod
@@ -207,7 +224,7 @@ class StemBoard(PedalboardCall):
                     f"its stems: {', '.join(board.sources)}"
                 )
             board._strips[source] = settings.strip()
-        board._master = preset.master.strip()
+        board._master, board.mix = preset.master.strip(), preset.master.mix
         return board
 
     def __eq__(self, other: object) -> bool:
@@ -216,7 +233,12 @@ class StemBoard(PedalboardCall):
     __hash__ = None  # type: ignore[assignment]  # a board is mutable
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"separator": self._model or self._separator, "strips": self._strips, "master": self._master}
+        return {
+            "separator": self._model or self._separator,
+            "strips": self._strips,
+            "master": self._master,
+            "mix": self.mix,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         StemBoard.__init__(self, **state)
@@ -230,6 +252,8 @@ class StemBoard(PedalboardCall):
         moved = [f"{source}={strip!r}" for source, strip in self._strips.items() if not strip.is_neutral]
         if not self._master.is_neutral:
             moved.append(f"master={self._master!r}")
+        if self.mix != MIX.default:
+            moved.append(f"mix={self.mix:g}")
         return f"<plugin_bridge.{type(self).__name__} {' '.join([self._named(), *moved])} at {id(self):#x}>"
 
     def _named(self) -> str:
@@ -242,7 +266,7 @@ class StemBoard(PedalboardCall):
         """
         if isinstance(self._separator, StreamingSeparator):
             return self.own_session(sample_rate, len(audio)).whole(audio)
-        return whole_signal(self._separator, list(self._strips.values()), self._master, sample_rate, audio)
+        return whole_signal(self._separator, self, sample_rate, audio)
 
     def own_session(self, sample_rate: float, channels: int) -> Session:
         """The stream that calls of this board run on; a new one when the rate or the channels change.
@@ -265,7 +289,7 @@ class StemBoard(PedalboardCall):
         return self.mixed_whole(audio, sample_rate).mix
 
     def _push(self, audio: Audio, sample_rate: float) -> Audio:
-        return self.own_session(sample_rate, len(audio)).push(audio).mix
+        return self.own_session(sample_rate, len(audio)).push_mix(audio)
 
     def _flush(self, channels: int) -> Audio:
         return self._mixed_flush(channels).mix

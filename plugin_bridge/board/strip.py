@@ -1,18 +1,13 @@
 """One stem's channel strip: effects, then level."""
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pedalboard import Plugin
 
 from plugin_bridge.board.effects import EffectList, effect_from_dict, effect_to_dict, known_keys, same_effects
-from plugin_bridge.board.grid import Delayed, GridEffects
-from plugin_bridge.board.parameters import GAIN_DB, PAN, RAMP_SECONDS, Ramp, amplitude, balance, switch
+from plugin_bridge.board.parameters import GAIN_DB, PAN, switch
 from plugin_bridge.errors import PresetError
-from plugin_bridge.separation.separator import Audio
 
 _KEYS = ("gain_db", "pan", "mute", "solo", "effects")
 
@@ -27,7 +22,7 @@ class Strip:
     """
 
     # A misspelt setting raises AttributeError instead of being taken and never heard.
-    __slots__ = ("_effects", "_gain_db", "_mute", "_pan", "_solo")
+    __slots__ = ("_bypassed", "_effects", "_gain_db", "_mute", "_pan", "_solo")
 
     def __init__(
         self,
@@ -39,6 +34,7 @@ class Strip:
         solo: bool = False,
     ) -> None:
         self._effects = EffectList(effects)
+        self._bypassed: tuple[Plugin, ...] = ()
         self.gain_db, self.pan, self.mute, self.solo = gain_db, pan, mute, solo
 
     @property
@@ -51,6 +47,24 @@ class Strip:
         edits = self._effects.edits
         self._effects = EffectList(effects)
         self._effects.edits = edits + 1
+
+    def set_bypass(self, slot: int, on: bool) -> None:
+        """Let the audio pass by the effect in a slot, counted from 0, or through it again.
+
+        Raises `IndexError` for a slot without an effect, `TypeError` for anything but True and False.
+        """
+        effect = self._effects[slot]
+        others = tuple(each for each in self._bypassed if each is not effect)
+        self._bypassed = (*others, effect) if switch("bypass", on) else others
+
+    def is_bypassed(self, slot: int) -> bool:
+        """Whether the audio passes by the effect in a slot. Raises `IndexError` for one without an effect."""
+        return any(each is self._effects[slot] for each in self._bypassed)
+
+    @property
+    def bypassed(self) -> tuple[int, ...]:
+        """The slots of the effects that the audio passes by."""
+        return tuple(slot for slot in range(len(self._effects)) if self.is_bypassed(slot))
 
     @property
     def gain_db(self) -> float:
@@ -98,7 +112,10 @@ class Strip:
 
     def to_dict(self) -> dict[str, Any]:
         """The strip as data. Raises `TypeError` for an effect that cannot be described."""
-        return {**self._levels(), "effects": [effect_to_dict(effect) for effect in self.effects]}
+        effects = [effect_to_dict(effect) for effect in self.effects]
+        for slot in self.bypassed:
+            effects[slot]["bypass"] = True
+        return {**self._levels(), "effects": effects}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Strip":
@@ -111,12 +128,17 @@ class Strip:
         effects = rest.pop("effects", [])
         if not isinstance(effects, list):
             raise PresetError(f"effects of a strip must be a list, got {effects!r}")
-        return cls([effect_from_dict(effect) for effect in effects], **rest)
+        descriptions, bypasses = zip(*map(_taken_bypass, effects), strict=True) if effects else ((), ())
+        strip = cls([effect_from_dict(effect) for effect in descriptions], **rest)
+        for slot, bypass in enumerate(bypasses):
+            strip.set_bypass(slot, bypass)
+        return strip
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Strip):
             return NotImplemented
-        return self._levels() == other._levels() and same_effects(self.effects, other.effects)
+        alike = self._levels() == other._levels() and self.bypassed == other.bypassed
+        return alike and same_effects(self.effects, other.effects)
 
     __hash__ = None  # type: ignore[assignment]  # a strip is mutable
 
@@ -124,9 +146,9 @@ class Strip:
         return self.to_dict()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        Strip.__init__(
-            self, **{**state, "effects": [effect_from_dict(effect) for effect in state["effects"]]}
-        )
+        whole = Strip.from_dict(state)
+        for name in Strip.__slots__:
+            setattr(self, name, getattr(whole, name))
 
     def __repr__(self) -> str:
         names = [type(effect).__name__ for effect in self.effects]
@@ -137,75 +159,8 @@ class Strip:
         return f"Strip({', '.join(words)})"
 
 
-class StripRun:
-    """A strip at work on one stream: the alignment, its effects' state, the ramp.
-
-    While the strip is muted its effects rest; they start afresh when it sounds again.
-    """
-
-    def __init__(self, strip: Strip, sample_rate: float, channels: int, grid: int) -> None:
-        self.strip = strip
-        self._form = (sample_rate, channels, grid)
-        self._align_delay = Delayed(channels, 0)
-        self._ramp = Ramp(channels, round(RAMP_SECONDS * sample_rate))
-        self._setting: tuple[float, float, bool] | None = None
-        self._take_effects()
-
-    def _take_effects(self) -> None:
-        self._edits = self.strip.effects.edits
-        self._effects = GridEffects(self.strip.effects, *self._form)
-
-    def renewed(self) -> "StripRun":
-        """This run with the strip's effects as they are now; its delay and its level go on."""
-        run = copy(self)
-        run._take_effects()
-        return run
-
-    @property
-    def lag(self) -> int:
-        """Frames by which the effects are late."""
-        return self._effects.lag
-
-    @property
-    def outdated(self) -> bool:
-        """Whether the strip's list of effects was edited since."""
-        return self.strip._effects.edits != self._edits
-
-    def align(self, lag: int) -> None:
-        """Be late by `lag` frames in all."""
-        if self._align_delay.frames != lag - self.lag:
-            self._align_delay = Delayed(self._form[1], lag - self.lag)
-
-    def reset(self) -> None:
-        """Forget everything that sounds; the level jumps to where it is set."""
-        self._effects.reset()
-        self._align_delay.reset()
-        self._setting = None
-
-    def process(self, stem: Audio, audible: bool) -> Audio | None:
-        """The stem after the strip, or None where it is muted. Shape: `(channels, n * grid)` to the same."""
-        rested = self._ramp.silent
-        self._aim(audible)
-        # The delay comes first and never rests, so that what wakes up hears what went before.
-        aligned = self._align_delay.process(stem)
-        if self._ramp.silent:
-            return None
-        if rested:
-            self._effects.reset()
-        return self._ramp.apply(self._effects.process(aligned))
-
-    def _aim(self, audible: bool) -> None:
-        strip = self.strip  # read past the properties: this runs for every strip and block
-        setting = (strip._gain_db, strip._pan, audible and not strip._mute)
-        if setting == self._setting:
-            return
-        levels = self._levels(*setting)
-        if self._setting is None:
-            self._ramp.jump(levels)
-        else:
-            # Effects that wake up give nothing for as long as they are late: the rise waits for them.
-            self._ramp.head_for(levels, wait=self.lag if self._ramp.silent else 0)
-        self._setting = setting
-
-    def _levels(self, gain_db: float, pan: float, audible: bool) -> NDArray[np.float32]:
-        return balance(pan, self._form[1]) * np.float32(amplitude(gain_db) if audible else 0.0)
+def _taken_bypass(effect: object) -> tuple[object, Any]:
+    """An effect's description without its switch, and the switch."""
+    if not isinstance(effect, Mapping) or "bypass" not in effect:
+        return effect, False
+    return {key: value for key, value in effect.items() if key != "bypass"}, effect["bypass"]

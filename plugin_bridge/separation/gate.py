@@ -82,10 +82,13 @@ class GatedStream:
     It mends the input, mutes what the inner stream gives for the time before frame 0 (so that an
     effect behind it hears the same live and offline), and, after silence longer than latency and
     tail, gives exact silence without running the inner stream and starts it anew.
+
+    `many_hops` says that the inner stream's `process` also takes several hops at once, and gives the
+    same bits then.
     """
 
-    def __init__(self, inner: UngatedStream) -> None:
-        self._inner = inner
+    def __init__(self, inner: UngatedStream, *, many_hops: bool = False) -> None:
+        self._inner, self._many = inner, many_hops
         self.hop, self.latency, self.tail = inner.hop, inner.latency, inner.tail
         self.sources, self.channels = inner.sources, inner.channels
         self._quiet = self.latency + self.tail
@@ -106,11 +109,35 @@ class GatedStream:
                 self.reset()
             return np.zeros((len(self.sources), self.channels, self.hop), np.float32)
         self._quiet = self._quiet + self.hop if silent else 0
+        return self._heard(block)
+
+    def process_hops(self, block: Audio) -> Stems:
+        """Separate several hops, to the same bits as one by one, in less time where the stream can.
+
+        Shape: `(channels, n * hop)` to `(sources, channels, n * hop)`.
+        """
+        hop = self.hop
+        if self._many and self._all_sound(block):
+            self._quiet = 0
+            return self._heard(block)
+        stems = np.empty((len(self.sources), *block.shape), np.float32)
+        for at in range(0, block.shape[1], hop):
+            stems[..., at : at + hop] = self.process(block[:, at : at + hop])
+        return stems
+
+    def _all_sound(self, block: Audio) -> bool:
+        """Whether every hop is common audio: in range, and not digital silence."""
+        hops = block.reshape(len(block), -1, self.hop)
+        energies = np.einsum("cnh,cnh->n", hops, hops)
+        return bool(((energies > _QUIETEST) & (energies <= LOUDEST**2)).all())
+
+    def _heard(self, block: Audio) -> Stems:
+        """What the inner stream makes of a block, without what lies before frame 0."""
         self._fresh = False
         stems = self._inner.process(block)
         if self._age < self.latency:
             stems[..., : self.latency - self._age] = 0
-            self._age += self.hop
+            self._age += block.shape[1]
         return stems
 
     def reset(self) -> None:

@@ -54,7 +54,7 @@ class Bands:
 
     def stream(self) -> Stream:
         """A fresh, independent stream."""
-        return GatedStream(_BandStream(self))
+        return GatedStream(_BandStream(self), many_hops=True)
 
     def separate(self, mix: Audio) -> Stems:
         """Separate a whole signal. Shape: `(channels, frames)` to `(sources, channels, frames)`."""
@@ -75,22 +75,29 @@ class _BandStream:
         self.sources, self.channels, self.hop = bands.sources, bands.channels, bands.hop
         self.latency = self.tail = (bands.taps - 1) // 2
         self._size = fft.next_fast_len(bands.taps - 1 + bands.hop, real=True)
-        # (sources - 1, 1, frequencies): every band meets every channel
-        self._response = fft.rfft(bands.band_filters().astype(np.float32), self._size, axis=-1)[:, None]
+        # (sources - 1, 1, 1, frequencies): every band meets every channel and every hop
+        response = fft.rfft(bands.band_filters().astype(np.float32), self._size, axis=-1)
+        self._response = response[:, None, None]
         self._past = np.zeros((self.channels, self._size), np.float32)
 
     def process(self, block: Audio) -> Stems:
-        hop = self.hop
-        self._past[:, :-hop] = self._past[:, hop:]
-        self._past[:, -hop:] = block
-        stems = np.empty((len(self.sources), self.channels, hop), np.float32)
-        stems[:-1] = fft.irfft(fft.rfft(self._past, axis=-1) * self._response, self._size, axis=-1)[
-            ..., -hop:
-        ]
-        start = self._size - hop - self.latency
-        delayed = self._past[:, start : start + hop]
-        np.subtract(delayed, stems[:-1].sum(axis=0), out=stems[-1])
-        return stems
+        frames, hop = block.shape[1], self.hop
+        heard = np.concatenate((self._past, block), axis=1)
+        self._past = heard[:, frames:]
+        stems = np.empty((len(self.sources), self.channels, frames // hop, hop), np.float32)
+        filtered = fft.irfft(fft.rfft(self._windows(heard), axis=-1) * self._response, self._size, axis=-1)
+        stems[:-1] = filtered[..., -hop:]
+        flat = stems.reshape(len(stems), self.channels, frames)
+        start = self._size - self.latency
+        np.subtract(heard[:, start : start + frames], flat[:-1].sum(axis=0), out=flat[-1])
+        return flat
+
+    def _windows(self, heard: Audio) -> Audio:
+        """A view of one window for each hop, which ends where the hop does: `(channels, hops, size)`."""
+        hops = (heard.shape[1] - self._size) // self.hop
+        row, item = heard.strides
+        shape, strides = (self.channels, hops, self._size), (row, self.hop * item, item)
+        return np.ndarray(shape, np.float32, heard, self.hop * item, strides)
 
     def reset(self) -> None:
-        self._past.fill(0)
+        self._past = np.zeros((self.channels, self._size), np.float32)
