@@ -18,7 +18,7 @@ from typing import Annotated, Any, BinaryIO, NamedTuple, Self
 import msgspec
 
 from plugin_bridge.board.parameter_tree import Key, Parameter, Value
-from plugin_bridge.board.preset import Preset, StripSettings
+from plugin_bridge.board.preset import MasterSettings, Preset, StripSettings
 from plugin_bridge.errors import PresetError
 
 SCHEMA = "plugin-bridge/automation/1"
@@ -29,7 +29,10 @@ _INFINITE = {"-inf": -math.inf, "inf": math.inf}
 
 
 class Change(NamedTuple):
-    """A parameter's new target, from a frame on; `line` is where the file says so, 0 for none."""
+    """A parameter's new target, from a frame on; `line` is where the file says so, 0 for none.
+
+    Below 0 are frames from before the recording began, whose change was still to be heard then.
+    """
 
     frame: int
     key: Key
@@ -42,11 +45,11 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     sample_rate: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
     model: str | None = None
     strips: dict[str, StripSettings] = {}
-    master: StripSettings = StripSettings()
+    master: MasterSettings = MasterSettings()
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    frame: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    frame: Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
     strip: str
     slot: Annotated[int, msgspec.Meta(ge=0, le=2**16)] | None
     name: str
@@ -87,7 +90,8 @@ class Automation:
             raise PresetError(
                 f"an automation must be a readable file, got {path}: {error.strerror}; choose another"
             ) from error
-        preset = Preset(name=path.stem, model=header.model, strips=header.strips, master=header.master)
+        strips = {name: strip for name, strip in header.strips.items() if strip != StripSettings()}
+        preset = Preset(name=path.stem, model=header.model, strips=strips, master=header.master)
         return cls(_in_order(changes), header.sample_rate, preset, str(path), warning)
 
     def fitted(self, parameters: Mapping[Key, Parameter]) -> Self:
@@ -230,10 +234,12 @@ class AutomationWriter:
     def write(self, frame: int, key: Key, value: Value) -> None:
         """Record that a parameter has a new target from a frame on, counted from the recording's start.
 
+        What is moved as the recording starts may count from a frame before it.
+
         Raises `PresetError` when the disk refuses; the file then ends with the line before.
         """
-        if frame < 0 or (isinstance(value, float) and math.isnan(value)):
-            raise ValueError(f"a change must have a frame from 0 and a value, got {value} at {frame}")
+        if isinstance(value, float) and math.isnan(value):
+            raise ValueError(f"a change must have a value, got {value} for {key.said()}")
         its = {"frame": frame, "strip": key.strip, "slot": key.slot, "name": key.name, "value": value}
         self._write(its)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from plugin_bridge.board.effect_parameters import Knob, effect_knobs, effect_title, effect_value, move_effect
 from plugin_bridge.board.effect_ranges import Kind as Kind
 from plugin_bridge.board.effect_ranges import Law as Law
-from plugin_bridge.board.parameters import GAIN_DB, PAN, Range, switch
+from plugin_bridge.board.parameters import GAIN_DB, MIX, PAN, Range, switch
 from plugin_bridge.errors import UnknownAddress
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Key(NamedTuple):
         return f"'{self.name}' of {slot}'{self.strip}'"
 
 
-MIX = Key(MASTER, None, "mix")
+MIX_KEY = Key(MASTER, None, MIX.name)
 """How much of the output is the board's; the rest is its input."""
 
 
@@ -185,7 +185,7 @@ def board_parameters(
 
 
 def _of_strip(name: str, strip: Strip, sample_rate: float | None) -> list[Parameter]:
-    last = Parameter(MIX, "number", 1.0) if name == MASTER else _switch(name, None, "solo")
+    last = _level(MASTER, MIX) if name == MASTER else _switch(name, None, "solo")
     found = [_level(name, GAIN_DB), _level(name, PAN), _switch(name, None, "mute"), last]
     for slot, effect in enumerate(strip.effects):
         title = effect_title(effect)
@@ -225,7 +225,7 @@ def board_values(board: Movable) -> dict[Key, Value]:
 
 
 def _value(board: Movable, key: Key) -> Value:
-    if key == MIX:
+    if key == MIX_KEY:
         return board.mix
     strip = board.master if key.strip == MASTER else board.strips[key.strip]
     if key.slot is None:
@@ -243,7 +243,7 @@ def set_value(board: Movable, key: Key, value: Value) -> None:
     `TypeError` for a value that it refuses.
     """
     strip = board.master if key.strip == MASTER else board.strips.get(key.strip)
-    if key == MIX:
+    if key == MIX_KEY:
         board.mix = value  # type: ignore[assignment]  # a board checks what it is given
     elif strip is None or not _has(strip, key):
         raise UnknownAddress(f"a parameter must be one of the board's, got {key.said()}")

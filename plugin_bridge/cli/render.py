@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from math import isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from plugin_bridge.board.automation import Automation
     from plugin_bridge.render.observer import Observer
     from plugin_bridge.render.report import Report
 
@@ -27,6 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a preset's name or file; every stem is written as it is after its strip; "
         "see plugin-bridge presets list",
     )
+    add(
+        "--automation",
+        metavar="FILE",
+        help="make the moves of a recorded session (serve --record), on its model and with its settings "
+        "unless --model or --preset are given; or those of a MIDI file (.mid)",
+    )
+    add(
+        "--automation-start",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="where in a song the automation starts, below 0 before the song (default: 0)",
+    )
+    add("--midi-map", metavar="NAME", help="how a MIDI file moves the board (default: default)")
     add("--stems", type=_names, metavar="A,B", help="write only these stems")
     add(
         "--mix",
@@ -90,6 +106,8 @@ def _render(arguments: argparse.Namespace, observer: "Observer") -> "list[Report
         arguments.output,
         model=arguments.model,
         preset=arguments.preset,
+        automation=_automation(arguments),
+        automation_start=arguments.automation_start,
         stems=arguments.stems,
         mix=arguments.mix,
         format=arguments.format,
@@ -105,6 +123,45 @@ def _render(arguments: argparse.Namespace, observer: "Observer") -> "list[Report
     )
 
 
+def _automation(arguments: argparse.Namespace) -> "Automation | None":
+    path = arguments.automation
+    is_midi = path is not None and path.lower().endswith((".mid", ".midi"))
+    if arguments.midi_map is not None and not is_midi:
+        raise ValueError(
+            f"--midi-map must go with an --automation that ends in .mid, got {path}; leave it out"
+        )
+    if path is None:
+        return None
+    if is_midi:
+        return _midi_automation(arguments)
+    from plugin_bridge.board.automation import Automation
+
+    automation = Automation.load(path)
+    if automation.warning:
+        _tell(automation.warning)
+    return automation
+
+
+def _midi_automation(arguments: argparse.Namespace) -> "Automation":
+    from plugin_bridge.board.automation import Automation
+    from plugin_bridge.board.parameter_tree import board_parameters, board_values
+    from plugin_bridge.control.midi_automation import smf_moves
+    from plugin_bridge.control.midi_map import load_map
+    from plugin_bridge.render.desk import Recipe, still_board
+
+    its_map = load_map(arguments.midi_map or "default")
+    board, _ = still_board(Recipe(arguments.model, arguments.preset, arguments.device))
+    parameters = board_parameters(board.strips, board.master)
+    moves = smf_moves(arguments.automation, its_map, board.sources, parameters, board_values(board), _tell)
+    return Automation.of_moves(moves, arguments.automation)
+
+
+def _tell(sentence: str) -> None:
+    from plugin_bridge.cli.text import on_one_line
+
+    print(on_one_line(f"plugin-bridge: {sentence}"), file=sys.stderr, flush=True)
+
+
 def _print(arguments: argparse.Namespace, reports: "list[Report]") -> None:
     from plugin_bridge.render.report import to_json
 
@@ -117,6 +174,16 @@ def _names(text: str) -> tuple[str, ...]:
     if not names:
         raise argparse.ArgumentTypeError(f"must name stems such as vocals,drums, got '{text}'")
     return names
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not isfinite(seconds):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, got '{text}'")
+    return seconds
 
 
 def _rate(text: str) -> int | str:

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterable
-from numbers import Integral
+from math import isfinite
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def count(what: str, value: object) -> int:
     if int(str(value)) < 1:
         raise ValueError(f"{what} must be at least 1, got {value}")
     return int(str(value))
+
+
+def seconds(what: str, value: object) -> float:
+    """A time. Raises `TypeError` for no number, `ValueError` for an infinite one."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what} must be a number of seconds, got {value!r}")
+    if not isfinite(value):
+        raise ValueError(f"{what} must be a finite number of seconds, got {value}")
+    return float(value)
 
 
 def check_switch(what: str, value: object) -> None:

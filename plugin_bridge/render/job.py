@@ -1,12 +1,14 @@
 """Many songs: what `plugin-bridge render` and `plugin_bridge.render(...)` do."""
 
 import traceback
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from plugin_bridge.board.automation import Automation
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.render import arguments, desk, naming
@@ -28,6 +30,8 @@ def render(
     *,
     model: str | None = None,
     preset: str | Preset | None = None,
+    automation: AnyPath | Automation | None = None,
+    automation_start: float = 0.0,
     stems: str | Iterable[str] | None = None,
     mix: bool = False,
     format: Format = "wav",
@@ -55,13 +59,17 @@ def render(
     and redoes the rest. `jobs` > 1 renders in spawned processes: call it under
     `if __name__ == "__main__":` then.
 
-    `preset` is a preset's name, its file, or a `Preset`.
+    `preset` is a preset's name, its file, or a `Preset`. `automation` is a session's recording, or an
+    `Automation`: the same moves are made on every song, and what is not given of model and preset is as
+    it was recorded. It starts `automation_start` seconds into a song; what lies before the song is in force
+    from its first frame on.
 
     Raises `ValueError` or `TypeError` for settings that cannot be, `ModelError`, `PresetError` and
     `DeviceError` for names that are unknown or do not fit, `AudioFileError` when `output` cannot be a folder.
     """
     for switch, value in (("mix", mix), ("resume", resume), ("force", force)):
         arguments.check_switch(switch, value)
+    moves, start = _automation(automation), arguments.seconds("automation_start", automation_start)
     settings = Settings(
         stems=arguments.names("stems", stems),
         mix=mix,
@@ -70,11 +78,22 @@ def render(
         sample_rate=arguments.rate(sample_rate),
         name=name,
         channels=arguments.numbers("channels", channels),
+        automation=None if moves is None else moves.sha256,
+        automation_start=start,
     )
     jobs = arguments.count("jobs", jobs)
-    work = _Work(desk.Recipe(model, preset, device), settings, Policy(resume, force))
+    work = _Work(desk.Recipe(model, preset, device, moves, start), settings, Policy(resume, force))
     places = arguments.paths("inputs", inputs)
     return work.render(places, arguments.path("output", output), jobs, observer or Silent())
+
+
+def _automation(given: AnyPath | Automation | None) -> Automation | None:
+    if given is None or isinstance(given, Automation):
+        return given
+    automation = Automation.load(arguments.path("automation", given))
+    if automation.warning:
+        warnings.warn(automation.warning, stacklevel=3)
+    return automation
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Plan:
         self.stems = settings.written(board.sources)
         self.names = (*self.stems, MIX) if settings.mix else self.stems
         self.rows = [board.sources.index(name) for name in self.stems]
-        self.null_reason = _null_reason(board, self.stems)
+        self.null_reason = _null_reason(board, settings, self.stems)
         self.channels = source.channels
         self.sample_rate = settings.sample_rate or source.sample_rate
         self.frames = source.frames
@@ -239,9 +239,9 @@ class Plan:
         }
 
 
-def _null_reason(board: Board, stems: tuple[str, ...]) -> str | None:
+def _null_reason(board: Board, settings: Settings, stems: tuple[str, ...]) -> str | None:
     if not board.is_neutral:
-        return "the preset alters the sound"
+        return f"the {'automation' if settings.automation else 'preset'} alters the sound"
     if stems != board.sources:
         return "not all stems were written"
     return None

@@ -22,7 +22,8 @@ class Settings:
     """Everything that decides what is written; raises `ValueError` for what cannot be.
 
     `subtype` None is float32 in WAV and 24 bit in FLAC. `sample_rate` None is the source's. `channels`
-    holds one or two 1-based numbers, or none for all. `stems` None is all of them.
+    holds one or two 1-based numbers, or none for all. `stems` None is all of them. `automation` is the hash
+    of what moves, which starts `automation_start` seconds into a song.
     """
 
     stems: tuple[str, ...] | None = None
@@ -32,6 +33,8 @@ class Settings:
     sample_rate: int | None = None
     name: str = naming.DEFAULT_TEMPLATE
     channels: tuple[int, ...] = ()
+    automation: str | None = None
+    automation_start: float = 0.0
     encoding: Encoding = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +77,9 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as a manifest keeps them: two equal ones give equal files."""
+        moving = {"automation": self.automation, "automation_start": self.automation_start}
         return {
+            **(moving if self.automation is not None else {}),
             "stems": None if self.stems is None else sorted(self.stems),
             "mix": self.mix,
             "format": self.format,

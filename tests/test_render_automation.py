@@ -1,0 +1,357 @@
+"""A recorded session rendered offline: the same moves at the same frames, as they were heard live."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pedalboard
+import pytest
+import soundfile
+
+import plugin_bridge
+from plugin_bridge import Preset, StemBoard, Strip
+from plugin_bridge.board.automation import Automation, AutomationWriter, Change
+from plugin_bridge.board.parameter_tree import Key
+from plugin_bridge.errors import PresetError
+from tests.board_instruments import RATE, noise
+
+RAMP = round(0.02 * RATE)
+GAIN, MUTE = Key("mid", None, "gain_db"), Key("mid", None, "mute")
+
+
+def band_board() -> StemBoard:
+    """A board on which everything that can be moved is heard."""
+    mid = Strip(
+        [pedalboard.Compressor(threshold_db=-30, ratio=2), pedalboard.Delay(0.01, mix=0.3)], gain_db=-2
+    )
+    high = Strip([pedalboard.LadderFilter(cutoff_hz=3000)], pan=0.2)
+    return StemBoard("bands", {"mid": mid, "high": high}, [pedalboard.HighpassFilter(30)])
+
+
+MOVES: list[tuple[int, Key, float | bool | str]] = [
+    (0, Key("low", None, "gain_db"), -3.0),
+    (10, Key("mid", None, "gain_db"), 4.0),
+    (10, Key("mid", 0, "ratio"), 8.0),
+    (20, Key("low", None, "mute"), True),
+    (25, Key("high", 0, "cutoff_hz"), 900.0),
+    (30, Key("high", 0, "mode"), "HPF24"),
+    (35, Key("mid", 1, "bypass"), True),
+    (40, Key("low", None, "mute"), False),
+    (45, Key("master", None, "gain_db"), -6.0),
+    (50, Key("mid", 1, "bypass"), False),
+    (55, Key("master", None, "mix"), 0.5),
+    (60, Key("high", None, "solo"), True),
+    (65, Key("high", None, "pan"), -1.0),
+    (70, Key("master", 0, "cutoff_frequency_hz"), 300.0),
+    (75, Key("high", None, "solo"), False),
+    (80, Key("mid", None, "gain_db"), -math.inf),
+    (85, Key("master", 0, "bypass"), True),
+]
+"""Hops after which a hand moves something."""
+
+
+def recorded(path: Path, board: StemBoard, sample_rate: int = RATE) -> AutomationWriter:
+    """A recording that begins with a board."""
+    values = board.to_dict()
+    return AutomationWriter(path, sample_rate, values["model"], values["strips"], values["master"])
+
+
+def recording(path: Path, board: StemBoard, changes: list[tuple], sample_rate: int = RATE) -> Path:
+    """A recording of changes at given frames."""
+    with recorded(path, board, sample_rate) as writer:
+        for change in changes:
+            writer.write(*change)
+    return path
+
+
+def song(path: Path, frames: int = RATE, rate: int = RATE, seed: int = 1) -> Path:
+    soundfile.write(path, noise(frames, seed=seed).T, rate, subtype="FLOAT")
+    return path
+
+
+def read(folder: str | Path, *names: str) -> np.ndarray:
+    """Sound files of a folder, `(names, channels, frames)`."""
+    files = [
+        soundfile.read(Path(folder) / f"{name}.wav", dtype="float32", always_2d=True)[0] for name in names
+    ]
+    return np.stack(files).transpose(0, 2, 1)
+
+
+def played_live(board: StemBoard, audio: np.ndarray, path: Path) -> np.ndarray:
+    """The stems and the mix of a session that is moved by hand, hop by hop, and recorded."""
+    with recorded(path, board) as writer:
+        session, rows, moves = board.live_session(RATE), [], list(MOVES)
+        late = session.stream_latency + session.strips_latency
+        room = -(-(audio.shape[1] + late) // session.hop) * session.hop
+        padded = np.pad(audio, ((0, 0), (0, room - audio.shape[1])))
+        for hop, at in enumerate(range(0, room, session.hop)):
+            while moves and moves[0][0] == hop:
+                _, key, value = moves.pop(0)
+                writer.write(session.move(key, value), key, value)
+            rows.append(np.stack(session.advance(padded[:, at : at + session.hop])))
+        assert not moves
+    return np.concatenate(rows, axis=2)[..., : audio.shape[1]]
+
+
+def test_a_render_equals_what_was_heard_live(tmp_path: Path) -> None:
+    path, frames = song(tmp_path / "song.wav"), RATE
+    heard = played_live(band_board(), noise(frames), tmp_path / "session.jsonl")
+    (report,) = plugin_bridge.render(path, tmp_path / "out", automation=tmp_path / "session.jsonl", mix=True)
+    assert report.error is None
+    assert (report.model, report.preset) == ("bands", "session")
+    assert report.null_reason == "the automation alters the sound"
+    rendered = read(report.folder, "low", "mid", "high", "mix")
+    np.testing.assert_allclose(rendered, heard, atol=1e-4)
+    # The moves are heard at all: without them the song sounds otherwise.
+    (still,) = plugin_bridge.render(
+        path, tmp_path / "still", preset=Preset.of(band_board(), "still"), mix=True
+    )
+    assert all(
+        np.abs(read(still.folder, name) - read(report.folder, name)).max() > 0.01 for name in report.stems
+    )
+
+
+@pytest.mark.parametrize("rate", [RATE, 22050, 48000])
+@pytest.mark.parametrize("start", [0.0, 0.25, -0.2])
+def test_changes_land_on_their_frame_at_any_rate(tmp_path: Path, rate: int, start: float) -> None:
+    seconds = 0.4
+    path = recording(tmp_path / "s.jsonl", StemBoard("bands"), [(round(seconds * RATE), MUTE, True)])
+    source = song(tmp_path / "song.wav", rate, rate)
+    render = plugin_bridge.render
+    (report,) = render(source, tmp_path / "out", automation=path, automation_start=start)
+    (plain,) = render(source, tmp_path / "plain", model="bands")
+    at, ramp = round((seconds + start) * rate), round(0.02 * rate)
+    moved, still = (read(each.folder, "mid")[0] for each in (report, plain))
+    np.testing.assert_array_equal(moved[:, :at], still[:, :at])
+    assert not moved[:, at + ramp :].any()
+    assert np.abs(moved - still)[:, at : at + 20].max() > 0
+
+
+def test_what_lies_before_the_song_is_in_force_from_its_first_frame(tmp_path: Path) -> None:
+    changes = [(0, GAIN, -60.0), (1000, GAIN, 6.0), (9000, Key("low", None, "mute"), True)]
+    path = recording(tmp_path / "s.jsonl", StemBoard("bands"), changes)
+    source = song(tmp_path / "song.wav")
+    (report,) = plugin_bridge.render(source, tmp_path / "out", automation=path, automation_start=-0.1)
+    (plain,) = plugin_bridge.render(source, tmp_path / "plain", model="bands")
+    moved, still = (read(each.folder, "mid") for each in (report, plain))
+    np.testing.assert_allclose(moved, still * 10 ** (6 / 20), atol=1e-5)
+    assert not read(report.folder, "low")[..., 9000 - 4410 + RAMP :].any()
+
+
+def test_a_model_that_needs_the_whole_signal_moves_at_the_same_frames(tmp_path: Path) -> None:
+    source = song(tmp_path / "song.wav", RATE // 2)
+    at = 9001
+    changes = [(at, Key("harmonic", None, "mute"), True)]
+    path = recording(tmp_path / "s.jsonl", StemBoard("hpss"), changes)
+    board = StemBoard("hpss")
+    assert "harmonic" in board.sources
+    (report,) = plugin_bridge.render(source, tmp_path / "out", automation=path)
+    (plain,) = plugin_bridge.render(source, tmp_path / "plain", model="hpss")
+    moved, still = (read(each.folder, "harmonic")[0] for each in (report, plain))
+    np.testing.assert_array_equal(moved[:, :at], still[:, :at])
+    assert not moved[:, at + RAMP :].any()
+    assert still[:, at + RAMP :].any()
+
+
+def test_every_song_begins_with_the_board_as_it_was_recorded(tmp_path: Path) -> None:
+    board = StemBoard("bands", {"mid": Strip([pedalboard.Gain(-3)], gain_db=3)})
+    changes = [(9000, GAIN, -math.inf), (9000, Key("mid", 0, "gain_db"), 20.0)]
+    path = recording(tmp_path / "s.jsonl", board, changes)
+    songs = [song(tmp_path / name, 20000) for name in ("a.wav", "b.wav")]
+    first, second = plugin_bridge.render(songs, tmp_path / "out", automation=path)
+    np.testing.assert_array_equal(read(first.folder, "mid"), read(second.folder, "mid"))
+    assert read(first.folder, "mid")[..., :9000].any()
+
+
+def test_model_and_preset_replace_what_was_recorded(tmp_path: Path) -> None:
+    recorded_board = StemBoard("bands", {"mid": Strip(gain_db=-20)})
+    path = recording(tmp_path / "s.jsonl", recorded_board, [(0, Key("low", None, "mute"), True)])
+    source = song(tmp_path / "song.wav", 9000)
+    preset = Preset.of(StemBoard("bands", {"mid": Strip(gain_db=6)}), "loud")
+    loud = plugin_bridge.render(source, tmp_path / "loud", automation=path, preset=preset)[0]
+    soft = plugin_bridge.render(source, tmp_path / "soft", automation=path, model="bands")[0]
+    assert (loud.preset, soft.preset) == ("loud", "s")
+    np.testing.assert_allclose(
+        read(loud.folder, "mid"), read(soft.folder, "mid") * 10 ** (26 / 20), atol=1e-5
+    )
+    for other in ({"model": "hpss"}, {"preset": Preset(name="none", model="hpss")}):
+        with pytest.raises(PresetError, match=r"must move (stems|what)"):
+            plugin_bridge.render(source, tmp_path / "other", automation=path, **other)
+
+
+def test_automation_of_moves_needs_no_file(tmp_path: Path) -> None:
+    source = song(tmp_path / "song.wav", 20000)
+    automation = Automation.of_moves([(0.25, MUTE, True)])
+    (report,) = plugin_bridge.render(source, tmp_path / "out", automation=automation, model="bands")
+    assert report.preset is None
+    assert not read(report.folder, "mid")[..., 11025 + RAMP :].any()
+
+
+def test_an_automation_without_changes_leaves_the_null(tmp_path: Path) -> None:
+    source = song(tmp_path / "song.wav", 9000)
+    (report,) = plugin_bridge.render(source, tmp_path / "out", automation=Automation((), RATE), model="bands")
+    assert report.null_residual_dbfs is not None
+
+
+def test_resume_keeps_only_what_has_the_same_moves(tmp_path: Path) -> None:
+    source = song(tmp_path / "song.wav", 9000)
+
+    def status(value: float, start: float = 0.0) -> str:
+        automation = Automation((Change(0, GAIN, value),), RATE)
+        its = {"automation": automation, "automation_start": start}
+        return plugin_bridge.render(source, tmp_path / "out", model="bands", resume=True, **its)[0].status
+
+    assert [status(-3), status(-3), status(-4), status(-4, 0.1), status(-4, 0.1)] == [
+        "rendered",
+        "skipped",
+        "rendered",
+        "rendered",
+        "skipped",
+    ]
+
+
+def test_a_change_that_the_board_lacks_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    path = recording(tmp_path / "s.jsonl", StemBoard("bands"), [(0, Key("vocals", None, "mute"), True)])
+    with pytest.raises(PresetError, match=r"s\.jsonl, line 2: a change must move what the board has"):
+        plugin_bridge.render(tmp_path / "missing.wav", tmp_path / "out", automation=path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "error"),
+    [
+        ("automation", 5, TypeError),
+        ("automation", "", ValueError),
+        ("automation_start", "1", TypeError),
+        ("automation_start", True, TypeError),
+        ("automation_start", math.nan, ValueError),
+        ("automation_start", math.inf, ValueError),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, setting: str, value: object, error: type) -> None:
+    with pytest.raises(error, match=setting):
+        plugin_bridge.render(tmp_path / "a.wav", tmp_path / "out", **{setting: value})
+
+
+def run(cwd: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    root = Path(plugin_bridge.__file__).parents[1]
+    return subprocess.run(
+        [sys.executable, "-m", "plugin_bridge", "render", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(root), "PLUGIN_BRIDGE_DATA": str(cwd / "data")},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+def test_the_command_line_renders_a_recording(tmp_path: Path) -> None:
+    path = recording(tmp_path / "s.jsonl", StemBoard("bands"), [(9000, MUTE, True)])
+    songs = [song(tmp_path / f"{name}.wav", 20000, seed=ord(name)) for name in "ab"]
+    with pytest.warns(UserWarning, match="line 3: the recording was cut off here"):
+        with path.open("ab") as file:
+            file.write(b'{"frame": 9')
+        plugin_bridge.render(songs, tmp_path / "ours", automation=path, automation_start=-0.1)
+    more = ("--automation-start", "-0.1", "--jobs", "2", "-o", "theirs", "--json")
+    ran = run(tmp_path, "a.wav", "b.wav", "--automation", "s.jsonl", *more)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.startswith("plugin-bridge: s.jsonl, line 3: the recording was cut off here; ")
+    assert [report["model"] for report in json.loads(ran.stdout)] == ["bands", "bands"]
+    for name in "ab":
+        ours, theirs = (read(tmp_path / folder / name, "low", "mid", "high") for folder in ("ours", "theirs"))
+        np.testing.assert_array_equal(ours, theirs)
+        assert not ours[1, :, 9000 - 4410 + RAMP :].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--automation", "missing.jsonl"), "an automation must be a readable file, got missing.jsonl"),
+        (("--automation", "a.wav"), "a.wav, line 1: an automation must begin with a header"),
+        (
+            ("--automation", "s.jsonl", "--model", "hpss"),
+            "s.jsonl, line 2: a change must move what the board",
+        ),
+        (
+            ("--automation", "s.jsonl", "--automation-start", "soon"),
+            "must be a number of seconds, got 'soon'",
+        ),
+        (("--automation", "s.jsonl", "--automation-start", "nan"), "must be a number of seconds, got 'nan'"),
+    ],
+)
+def test_what_goes_wrong_is_one_line(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    recording(tmp_path / "s.jsonl", StemBoard("bands"), [(0, MUTE, True)])
+    song(tmp_path / "a.wav", 2000)
+    ran = run(tmp_path, "a.wav", *arguments)
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1
+    assert words in ran.stderr
+    assert not (tmp_path / "stems").exists()
+
+
+def midi_song(path: Path) -> Path:
+    """Half a second after the start the first stem's mute is pressed; after a second its fader goes to 0."""
+    mido = pytest.importorskip("mido", reason="needs the live extra (mido)")
+    track = mido.MidiTrack()
+    track.append(mido.MetaMessage("set_tempo", tempo=500_000, time=0))  # a beat of half a second
+    track.append(mido.Message("note_on", note=36, velocity=100, time=480))
+    track.append(mido.Message("note_off", note=36, time=1))
+    track.append(mido.Message("program_change", program=3, time=0))
+    track.append(mido.Message("control_change", control=21, value=0, time=479))
+    mido.MidiFile(type=0, ticks_per_beat=480, tracks=[track]).save(path)
+    return path
+
+
+def test_a_midi_file_moves_the_board(tmp_path: Path) -> None:
+    midi_song(tmp_path / "moves.mid")
+    song(tmp_path / "a.wav", RATE * 3 // 2)
+    ran = run(tmp_path, "a.wav", "--automation", "moves.mid", "--model", "bands")
+    assert ran.returncode == 0, ran.stderr
+    assert "/preset/load is left out of the automation" in ran.stderr
+    (plain,) = plugin_bridge.render(tmp_path / "a.wav", tmp_path / "plain", model="bands")
+    names = StemBoard("bands").sources[:2]
+    for name, at in zip(names, (RATE // 2, RATE), strict=True):
+        moved, still = (read(folder, name)[0] for folder in (tmp_path / "stems/a", plain.folder))
+        np.testing.assert_array_equal(moved[:, :at], still[:, :at])
+        assert not moved[:, at + RAMP :].any()
+
+
+def test_a_midi_file_moves_the_board_by_another_map(tmp_path: Path) -> None:
+    midi_song(tmp_path / "moves.mid")
+    song(tmp_path / "a.wav", RATE)
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ncontrol = [{ type = "note", number = 36, target = "/master/mute" }]\n'
+    )
+    more = ("--automation", "moves.mid", "--midi-map", "mine.toml", "--model", "bands", "--mix")
+    ran = run(tmp_path, "a.wav", *more)
+    assert ran.returncode == 0, ran.stderr
+    mix = read(tmp_path / "stems/a", "mix")[0]
+    assert mix[:, : RATE // 2].any()
+    assert not mix[:, RATE // 2 + RAMP :].any()
+    assert read(tmp_path / "stems/a", *StemBoard("bands").sources)[..., RATE // 2 + RAMP :].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--automation", "missing.mid"), "a MIDI file must exist, got missing.mid"),
+        (("--automation", "a.MID"), "a MIDI file must be a standard MIDI file, got a.MID"),
+        (("--automation", "a.MID", "--midi-map", "nobody"), "a MIDI map must be a known name"),
+        (("--automation", "s.jsonl", "--midi-map", "default"), "--midi-map must go with"),
+        (("--midi-map", "default"), "--midi-map must go with"),
+    ],
+)
+def test_what_goes_wrong_with_midi_is_one_line(tmp_path: Path, arguments: tuple, words: str) -> None:
+    pytest.importorskip("mido", reason="needs the live extra (mido)")
+    song(tmp_path / "a.wav", 2000)
+    (tmp_path / "a.MID").write_bytes(b"no notes at all")
+    ran = run(tmp_path, "a.wav", "--model", "bands", *arguments)
+    assert ran.returncode == 2
+    assert ran.stderr.count("\n") == 1, ran.stderr
+    assert words in ran.stderr
