@@ -72,7 +72,7 @@ class _Rows:
 
     def every(self) -> Iterator[Leaf]:
         """All rows."""
-        yield self.told("/stem/list", "isssssss", "how many stems there are, and their names", stems_of)
+        yield self.told("/stem/list", "i" + "s" * len(self.sources), "how many stems there are, and their names", stems_of)
         for number, source in enumerate(self.sources, 1):
             yield from self.stem(f"/stem/{part_of(source)}", f"/stem/{number}", source)
         yield from self.strip("/master", None, "master")
@@ -201,7 +201,7 @@ class _Rows:
             view=shown,
             travel=travel,
             parameter=parameter,
-            read=(lambda: (default,)) if commands is None else (lambda: (shown.show(commands.values[key]),)),
+            read=(lambda: (default,)) if commands is None else (lambda: (shown.show(commands.values.get(key, parameter.default)),)),
         )
 
     def told(
