@@ -11,7 +11,6 @@ import pytest
 
 from plugin_bridge.board.stemboard import StemBoard
 from plugin_bridge.live.figures import worker_figures
-from plugin_bridge.live.moving import MovingSession
 from plugin_bridge.live.playback import playback_specs
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
@@ -72,7 +71,7 @@ def segment() -> Iterator[Segment]:
 
 def work_with(separator: Slow, segment: Segment) -> Work:
     session = StemBoard(separator).live_session(separator.sample_rate)
-    return Work(MovingSession(session, StemBoard(separator)), Place(segment, 0), 0)
+    return Work(session, Place(segment, 0), 0)
 
 
 def count(segment: Segment, name: str) -> int:

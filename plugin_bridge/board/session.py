@@ -68,6 +68,10 @@ class Session:
         Raises as `set_value`.
         """
         set_value(self._console, key, value)
+        return self.next_frame(key)
+
+    def next_frame(self, key: Key) -> int:
+        """The first frame of the input for which a parameter can still be moved; changes before are made."""
         return self._rack.position - self._stream.latency - self._rack.delay_of(key)
 
     def schedule(self, frame: int, key: Key, value: Value) -> None:

@@ -99,7 +99,9 @@ def _play(pipe: Pipe, wakes: tuple[Semaphore, ...], driver: Driver) -> None:
     if not isinstance(begin, Begin):
         return
     segment = Segment(begin.specs, begin.segment)
-    playback = Playback(segment, len(begin.rows), begin.latency, begin.largest_block, wakes)
+    playback = Playback(
+        segment, len(begin.rows), begin.latency, begin.largest_block, wakes, driver.sample_rate
+    )
     lock_memory()
     gc.collect()
     gc.freeze()

@@ -10,6 +10,7 @@ from plugin_bridge.errors import DeviceError
 from plugin_bridge.live import audio_process, protocol
 from plugin_bridge.live.crew import Member, hire
 from plugin_bridge.live.drivers.driver import AudioRequest
+from plugin_bridge.live.notice import Notice
 
 _PATIENCE_SECONDS = 10.0  # it may have a recording to finish
 _RETRY_SECONDS = 1.0
@@ -97,7 +98,7 @@ class AudioSide:
             )
         self._opening, self._said = False, ""
         self.tell(self._begin)
-        return ["the device is back"]
+        return [Notice("the device is back", "device_back")]
 
     def _lose(self, reason: str) -> list[str]:
         """Part from the process, whose device may keep it from ending, and look for another in a while."""
@@ -111,4 +112,4 @@ class AudioSide:
         if not reason or reason == self._said:
             return []
         self._said = reason
-        return [f"{reason}; waiting for the device"]
+        return [Notice(f"{reason}; waiting for the device", "device_lost")]

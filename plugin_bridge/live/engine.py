@@ -19,11 +19,13 @@ from plugin_bridge.live.audio_side import AudioSide
 from plugin_bridge.live.crew import SPAWN
 from plugin_bridge.live.figures import RateMeter, counters, meters_dbfs, worker_figures
 from plugin_bridge.live.latency import Latency
+from plugin_bridge.live.meters import levels_dbfs
 from plugin_bridge.live.notice import Notice
 from plugin_bridge.live.playback import COUNTERS, DRY, SLOTS, playback_specs
 from plugin_bridge.live.request import LARGEST_BLOCK, EngineRequest, check_block
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
+from plugin_bridge.live.time_tag import TimeTag
 from plugin_bridge.live.troupe import Told, Troupe
 
 __all__ = ["Engine", "EngineRequest"]
@@ -94,6 +96,7 @@ class Engine:
         self._counters, self._wanted = self._segment["counters"], self._segment["wanted"]
         self._input = Ring(self._segment, "in")
         self._results = [Ring(self._segment, f"out{slot}") for slot in range(SLOTS)]
+        self._time_tag = TimeTag(self._segment)
         self._wanted[0] = DRY
 
     def stop(self) -> None:
@@ -106,7 +109,7 @@ class Engine:
             self._audio.stop()
         self._audio = None
         if self._segment is not None:
-            for name in ("_counters", "_wanted", "_input", "_results"):
+            for name in ("_counters", "_wanted", "_input", "_results", "_time_tag"):
                 self.__dict__.pop(name, None)
             self._segment.close()
             self._segment = None
@@ -188,6 +191,11 @@ class Engine:
         member = self.troupe.slots[self.troupe.playing].member
         return member.process.pid if member is not None else None
 
+    @property
+    def time_tag(self) -> tuple[int, int] | None:
+        """How many frames had come in at which time of `time.monotonic_ns`, at the last callback."""
+        return self._time_tag.read()
+
     # --- watching ------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -221,6 +229,11 @@ class Engine:
         if self.troupe.lost:
             return "fallback"
         return "bypass" if self.bypass else "ping" if self.ping_mode else "running"
+
+    def levels_dbfs(self) -> dict[str, tuple[float, float, float, float]]:
+        """Peak and mean power, left and right, of "in", "master" and every stem, in dBFS from -120."""
+        assert self._segment is not None
+        return dict(zip(("in", "master", *self.sources), levels_dbfs(self._segment), strict=True))
 
     def status(self) -> dict[str, Any]:
         """Counters and figures: frames and times as numbers, levels in dBFS."""

@@ -7,13 +7,16 @@ computed for frame p is played `latency` frames after frame p came in, or never.
 
 from collections.abc import Sequence
 from multiprocessing.synchronize import Semaphore
+from time import monotonic_ns
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.live.latency import FADE_FRAMES
+from plugin_bridge.live.meters import Meters
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import ArraySpec, Segment, array
+from plugin_bridge.live.time_tag import TimeTag
 from plugin_bridge.live.worker_words import STATISTICS, worker_specs
 from plugin_bridge.separation.gate import finite
 
@@ -46,7 +49,8 @@ def playback_specs(rows: int, capacity: int) -> tuple[ArraySpec, ...]:
     words = (
         array("counters", (len(COUNTERS),), np.int64),
         array("wanted", (8,), np.int64),
-        array("meters", (rows, 2)),
+        *Meters.specs(rows),
+        TimeTag.spec(),
     )
     return (*Ring.specs("in", 2, capacity), *rings, *words, *statistics)
 
@@ -58,13 +62,19 @@ class Playback:
     """
 
     def __init__(
-        self, segment: Segment, rows: int, latency: int, largest_block: int, wakes: Sequence[Semaphore]
+        self,
+        segment: Segment,
+        rows: int,
+        latency: int,
+        largest_block: int,
+        wakes: Sequence[Semaphore],
+        sample_rate: int = 48000,
     ) -> None:
         self._input = Ring(segment, "in")
         self._results = [Ring(segment, f"out{slot}") for slot in range(SLOTS)]
         self._counters: NDArray[np.int64] = segment["counters"]
         self._wanted: NDArray[np.int64] = segment["wanted"]
-        self._meters: NDArray[np.float32] = segment["meters"]
+        self._meters, self._time_tag = Meters(segment, sample_rate), TimeTag(segment)
         self._statistics = [segment[f"statistics{slot}"] for slot in range(SLOTS)]
         self._wakes = wakes
         self._latency, self._largest = latency, largest_block
@@ -73,15 +83,16 @@ class Playback:
         self._rise = (np.arange(1, FADE_FRAMES + 1, dtype=np.float32) / FADE_FRAMES)[None]
         self._playing = self._from = DRY
         self._faded = FADE_FRAMES
-        self._decay = np.float32(0.9)
         self._counters[_PLAYING] = DRY
 
-    def process(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def process(self, block: NDArray[np.float32], at_ns: int = 0) -> NDArray[np.float32]:
         """Take the input of a callback and give what is to be played, valid until the next call.
 
-        A block larger than the latency was planned for is played as the delayed mix, in time, and counted.
+        `at_ns` is the time of `monotonic_ns` at which the block was complete, 0 for now. A block
+        larger than the latency was planned for is played as the delayed mix, in time, and counted.
         Shape: `(2, frames)` to `(2 * rows, frames)`: main left and right, then each stem's.
         """
+        at_ns = at_ns or monotonic_ns()
         frames = block.shape[1]
         clean, _ = finite(block)
         if clean is not block:
@@ -90,6 +101,7 @@ class Playback:
         if frames > self._largest:
             self._refuse(frames)
         self._input.write(clean)
+        self._time_tag.note(self._input.end, at_ns)
         for statistics, wake in zip(self._statistics, self._wakes, strict=True):
             if statistics[_WORKING]:
                 wake.release()
@@ -97,7 +109,7 @@ class Playback:
         self._fill(wanted, self._input.end - frames - self._latency, out)
         self._count("callbacks")
         self._counters[0] = self._input.end
-        np.maximum(self._meters * self._decay, np.abs(out).max(axis=1).reshape(-1, 2), out=self._meters)
+        self._meters.take(clean, out)
         return out
 
     def _refuse(self, frames: int) -> None:

@@ -1,14 +1,14 @@
 """A worker's work: input hop by hop through a session, results where they belong, times counted."""
 
-import heapq
 import time
+from bisect import insort
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.board.parameter_tree import Key, Value
+from plugin_bridge.board.session import Session
 from plugin_bridge.errors import PluginBridgeError
-from plugin_bridge.live.moving import MovingSession
 from plugin_bridge.live.protocol import Applied, Moves, Unable
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
@@ -39,7 +39,7 @@ class Place:
 class Work:
     """A session at work from a position on. Results of `n` frames of input lie at the same positions."""
 
-    def __init__(self, session: MovingSession, place: Place, history: int) -> None:
+    def __init__(self, session: Session, place: Place, history: int) -> None:
         self._session, self._place = session, place
         self._deadline = session.hop / session.sample_rate
         self._block = np.zeros((2, session.hop), np.float32)
@@ -54,7 +54,7 @@ class Work:
         # Some past is worked through first, so that the model knows the song and the results begin early.
         self._position = self._began = max(0, self._place.input.end - history)
         for frame, _, key, value in self._to_come:
-            self._session.schedule(max(0, frame - self._began), key, value)
+            self._session.schedule(frame - self._began, key, value)
         self._place.output.start_at(self._position)
         self._place.note("position", self._position)
         self._place.note("working", 1)
@@ -70,7 +70,7 @@ class Work:
         begin, own = time.perf_counter(), time.thread_time()
         self._publish(self._session.advance(self._block))
         self._position += self._session.hop
-        self._tell_passed()
+        self._tell_made()
         self._account(time.perf_counter() - begin, time.thread_time() - own)
         return True
 
@@ -79,26 +79,35 @@ class Work:
 
         A move that the board refuses is answered by a complaint.
         """
-        made = []
+        made, waits = [], False
         for key, value in moves.changes:
             try:
-                if moves.frame is not None and moves.frame > self._position:
+                if moves.frame is not None and moves.frame >= self._next_frame(key):
                     self._session.schedule(moves.frame - self._began, key, value)
-                    heapq.heappush(self._to_come, (moves.frame, moves.serial, key, value))
+                    insort(self._to_come, (moves.frame, moves.serial, key, value), key=lambda each: each[0])
+                    waits = True
                 else:
                     made.append((self._began + self._session.move(key, value), key, value))
             except (PluginBridgeError, ValueError, TypeError) as error:
                 self.answers.append(Unable(str(error)))
-        if made or not any(serial == moves.serial for _, serial, _, _ in self._to_come):
+        if made or not waits:
             self.answers.append(Applied(moves.serial, tuple(made)))
 
-    def _tell_passed(self) -> None:
+    def _next_frame(self, key: Key) -> int:
+        return self._began + self._session.next_frame(key)
+
+    def _tell_made(self) -> None:
         """Answer for the moves whose frame has gone by."""
-        passed: dict[int, list[tuple[int, Key, Value]]] = {}
-        while self._to_come and self._to_come[0][0] < self._position:
-            frame, serial, key, value = heapq.heappop(self._to_come)
-            passed.setdefault(serial, []).append((frame, key, value))
-        self.answers += [Applied(serial, tuple(changes)) for serial, changes in passed.items()]
+        if not self._to_come or self._to_come[0][0] >= self._position:
+            return
+        made: dict[int, list[tuple[int, Key, Value]]] = {}
+        for change in [each for each in self._to_come if each[0] < self._next_frame(each[2])]:
+            self._to_come.remove(change)
+            frame, serial, key, value = change
+            made.setdefault(serial, []).append((frame, key, value))
+        self.answers += [Applied(serial, tuple(changes)) for serial, changes in made.items()]
+        self.answers += [Unable(reason) for reason in self._session.refusals]
+        self._session.refusals.clear()
 
     def rest(self) -> None:
         """Say that nothing more comes."""

@@ -11,14 +11,13 @@ from multiprocessing.synchronize import Semaphore
 import numpy as np
 from msgspec.structs import asdict
 
+from plugin_bridge.board.parameter_tree import board_parameters, board_values, set_value
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.board.session import Session
 from plugin_bridge.board.stemboard import StemBoard
-from plugin_bridge.board.strip import Strip
 from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.latency import Need
-from plugin_bridge.live.moving import MovingSession, board_parameters, board_values, set_value
 from plugin_bridge.live.priority import WORKER_PRIORITY, lock_memory, lower_priority, raise_priority
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.work import Place, Work
@@ -85,8 +84,7 @@ class Worker:
             case protocol.Start():
                 if self._session is not None and self._place is not None:
                     raise_priority(WORKER_PRIORITY)
-                    session = MovingSession(self._session, self._needed_board)
-                    self._work = Work(session, self._place, message.history)
+                    self._work = Work(self._session, self._place, message.history)
             case protocol.Rest():
                 self._rest()
             case protocol.Moves():
@@ -154,14 +152,13 @@ class Worker:
         gc.disable()  # a collection takes as long as a hop; what we make goes by reference count
         need = Need(session.hop, session.stream_latency, session.strips_latency)
         median, worst = float(np.median(times)), max(times[_WARM_HOPS // 2 :])
-        parameters = tuple(board_parameters(board).values())
-        return protocol.Built(board.sources, need, median, worst, parameters, dict(board_values(board)))
+        tree = board_parameters(board.strips, board.master, build.sample_rate)
+        return protocol.Built(board.sources, need, median, worst, tuple(tree.values()), board_values(board))
 
 
 def _made(build: protocol.Build) -> tuple[StemBoard, Session]:
     plan = build.plan
-    strips = {source: Strip.from_dict(values) for source, values in plan.strips.items()}
-    board = StemBoard(plan.model, strips, Strip.from_dict(plan.master))
+    board = StemBoard.from_dict({"model": plan.model, "strips": plan.strips, "master": plan.master})
     for key, value in plan.moved.items():
         set_value(board, key, value)
     return board, board.live_session(build.sample_rate)

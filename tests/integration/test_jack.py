@@ -285,7 +285,7 @@ def trackers() -> set[str]:
 def test_a_failing_callback_plays_silence_and_is_called_again(jack_server: JackServer) -> None:
     calls = []
 
-    def callback(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    def callback(block: NDArray[np.float32], at_ns: int = 0) -> NDArray[np.float32]:
         calls.append(block.shape)
         if len(calls) < 5:
             raise ZeroDivisionError("nothing to divide by")

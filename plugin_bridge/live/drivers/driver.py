@@ -7,8 +7,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Callback = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Takes `(2, frames)` of input and gives `(2 * rows, frames)`: main, then each stem, left and right."""
+Callback = Callable[..., NDArray[np.float32]]
+"""Takes `(2, frames)` of input and gives `(2 * rows, frames)`: main, then each stem, left and right.
+
+A driver that knows better than the present when the block was complete says so in a second argument, in
+nanoseconds of `time.monotonic_ns`.
+"""
 
 
 @dataclass(frozen=True)

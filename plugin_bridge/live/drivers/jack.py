@@ -8,6 +8,7 @@ from plugin_bridge.errors import DeviceError
 from plugin_bridge.live.drivers.driver import AudioRequest, Connection
 from plugin_bridge.live.drivers.jack_client import JackClient, NameTaken, Wire
 from plugin_bridge.live.drivers.tally import Tally
+from plugin_bridge.live.notice import Notice
 
 _RETRY_SECONDS = 0.5
 _REMEMBERED_SECONDS = 2.0
@@ -63,9 +64,10 @@ class JackDriver:
 
     def _begin(self, client: JackClient) -> None:
         assert self._connection is not None
-        self._xruns = Tally("{count} xruns: JACK was late, in this or another client")
-        self._dry = Tally("{count} blocks of an export are dry: the worker gave nothing for seconds")
-        self._failures = Tally("{count} audio callbacks failed and played silence, the last with {detail}")
+        self._xruns = Tally("{count} xruns: JACK was late, in this or another client", "xruns")
+        self._dry = Tally("{count} blocks of an export are dry: the worker gave nothing for seconds", "dry")
+        failed = "{count} audio callbacks failed and played silence, the last with {detail}"
+        self._failures = Tally(failed, "callback_failed")
         client.start(self._connection)
 
     # --- a server that comes and goes ----------------------------------------------------------------------
@@ -76,7 +78,7 @@ class JackDriver:
         self._wires = {}
         client.close()
         self._client = None
-        return ["the JACK server is gone; waiting for it to come back"]
+        return [Notice("the JACK server is gone; waiting for it to come back", "device_lost")]
 
     def _look_for_server(self) -> list[str]:
         now = time.monotonic()
@@ -102,7 +104,7 @@ class JackDriver:
             self._client = None
             return self._once(str(error))
         self._said = ""
-        return ["the JACK server is back"]
+        return [Notice("the JACK server is back", "device_back")]
 
     def _once(self, sentence: str) -> list[str]:
         if sentence == self._said:

@@ -70,6 +70,7 @@ class JackClient:
     def __init__(self, name: str, server: str) -> None:
         self._client = open_client(name, server)
         self.sample_rate, self.block = int(self._client.samplerate), int(self._client.blocksize)
+        self._frame_ns = 1e9 / self.sample_rate
         self.gone = self.started = False
         self.rewired = True
         self.xruns = self.failures = self.dry_exports = 0
@@ -143,13 +144,15 @@ class JackClient:
                 port.get_array().fill(0)
 
     def _play(self, frames: int) -> None:
+        # JACK's own clock, which is smooth, says when the cycle began that we are called in, late or not.
+        came_ns = time.monotonic_ns() - int(self._client.frames_since_cycle_start * self._frame_ns)
         if frames != self._block.shape[1]:
             self._on_blocksize(frames)
         for row, port in zip(self._block, self._inputs, strict=True):
             row[:] = port.get_array()
         if self._freewheels:
             self._await_worker(frames)
-        for row, port in zip(self._connection.callback(self._block), self._outputs, strict=True):
+        for row, port in zip(self._connection.callback(self._block, came_ns), self._outputs, strict=True):
             port.get_array()[:] = row
 
     def _await_worker(self, frames: int) -> None:

@@ -33,8 +33,9 @@ class PortAudioDriver:
         self._output = chosen(devices, (target if arrow else source).strip(), "output")
         self.sample_rate = request.sample_rate or self._output.sample_rate
         self.block = request.block or _DEFAULT_BLOCK
-        self._xruns = Tally("{count} xruns: the sound device was not served in time")
-        self._failures = Tally("{count} audio callbacks failed and played silence, the last with {detail}")
+        self._xruns = Tally("{count} xruns: the sound device was not served in time", "xruns")
+        failed = "{count} audio callbacks failed and played silence, the last with {detail}"
+        self._failures = Tally(failed, "callback_failed")
         self.xruns = self.failures = 0
         self._failure = ""
         self._events: list[str] = []

@@ -3,14 +3,16 @@
 import math
 import time
 
+from plugin_bridge.live.notice import Notice
+
 _PAUSE_SECONDS = 5.0
 
 
 class Tally:
     """Reports by how much a counter has grown, at most every few seconds."""
 
-    def __init__(self, sentence: str) -> None:
-        self._sentence = sentence
+    def __init__(self, sentence: str, code: str) -> None:
+        self._sentence, self._code = sentence, code
         self._said = 0
         self._said_at = -math.inf
 
@@ -21,4 +23,4 @@ class Tally:
         if fresh <= 0 or now < self._said_at + _PAUSE_SECONDS:
             return []
         self._said, self._said_at = count, now
-        return [self._sentence.format(count=fresh, detail=detail)]
+        return [Notice(self._sentence.format(count=fresh, detail=detail), self._code)]
