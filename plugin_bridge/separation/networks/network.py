@@ -1,0 +1,127 @@
+"""What every network is: a config, a module from mix to estimates, and for causal ones a step.
+
+A network gives raw estimates. That they sum to the mix, that silence stays silence, windows, devices
+and averaging over offsets are the business of `network_separator`, so that no network has to repeat them.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
+"""All that a causal network remembers from one step to the next, by name; batch is the first dimension."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What all networks state; an architecture's config adds its sizes.
+
+    A network that is not causal is given `window_seconds` at once, in windows that overlap by `overlap`
+    of their length.
+    """
+
+    sources: tuple[str, ...] = ("vocals", "drums", "bass", "other")
+    sample_rate: int = 44100
+    channels: int = 2
+    window_seconds: float = 8.0
+    overlap: float = 0.25
+
+    def __post_init__(self) -> None:
+        if len(self.sources) < 2 or len(set(self.sources)) < len(self.sources):
+            raise ValueError(f"sources must be two or more different names, got {self.sources}")
+        if self.sample_rate < 1 or self.channels < 1:
+            raise ValueError(
+                f"sample_rate and channels must be at least 1, got {self.sample_rate} and {self.channels}"
+            )
+        if self.window_seconds <= 0 or not 0 < self.overlap <= 0.9:
+            raise ValueError(
+                "window_seconds must be above 0 and overlap between 0 and 0.9, "
+                f"got {self.window_seconds} and {self.overlap}"
+            )
+
+
+class Network(nn.Module):
+    """A network that sees a whole window.
+
+    Subclasses pad and trim inside `forward`, so that any number of frames from one up is welcome.
+    """
+
+    __jit_unused_properties__ = ("sources", "sample_rate", "channels", "estimated", "device")
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all stems."""
+        return self.config.sources
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate, in Hz, of mix and stems."""
+        return self.config.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Channels of mix and stems."""
+        return self.config.channels
+
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """Names of the stems that `forward` gives: all sources, or all but the last.
+
+        Where the last is left out, it is what the others leave of the mix.
+        """
+        return self.config.sources
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.parameters()).device
+
+    @abstractmethod
+    def forward(self, mix: Tensor) -> Tensor:
+        """Raw estimates of `estimated`.
+
+        Shape: `(batch, channels, frames)` to `(batch, estimated, channels, frames)`, float32.
+        """
+
+
+class CausalNetwork(Network):
+    """A network that steps: `hop` frames in, `hop` frames out that are `latency` frames late.
+
+    `tail` is for how many frames beyond `latency` an input may still matter; a recurrent network states
+    after how many it may be taken as forgotten.
+    """
+
+    hop: int
+    latency: int
+    tail: int
+
+    @abstractmethod
+    def state(self, batch: int) -> State:
+        """What the network remembers before frame 0."""
+
+    @abstractmethod
+    def step(self, block: Tensor, state: State) -> tuple[Tensor, State]:
+        """Estimates for the next hop and the new state; the given state is left as it was.
+
+        Shape: `(batch, channels, hop)` to `(batch, estimated, channels, hop)`.
+        """
+
+    def forward(self, mix: Tensor) -> Tensor:
+        """All steps of a signal, the latency taken out; a subclass may compute the same in parallel.
+
+        Shape: `(batch, channels, frames)` to `(batch, estimated, channels, frames)`.
+        """
+        frames = mix.shape[-1]
+        room = -(-(frames + self.latency) // self.hop) * self.hop
+        padded = nn.functional.pad(mix, (0, room - frames))
+        state, parts = self.state(mix.shape[0]), []
+        for at in range(0, room, self.hop):
+            stems, state = self.step(padded[..., at : at + self.hop], state)
+            parts.append(stems)
+        return torch.cat(parts, dim=-1)[..., self.latency : self.latency + frames]
