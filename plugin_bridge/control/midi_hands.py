@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from plugin_bridge.control.address_space import AddressSpace, Argument, Arguments, Leaf
+from plugin_bridge.control.address_space import AddressSpace, Arguments, Leaf
 from plugin_bridge.control.midi_input import Gesture
 from plugin_bridge.control.midi_map import Control
 from plugin_bridge.errors import UnknownAddress
@@ -73,8 +73,7 @@ class Hands:
 
     def _act(self, gesture: Gesture, control: Control, leaf: Leaf) -> None:
         if gesture.kind == "program":
-            program: Argument = int(gesture.amount)
-            self._send(leaf, (program if control.argument is None else control.argument,))
+            self._send(leaf, (int(gesture.amount),))
         elif gesture.kind == "press" and control.argument is not None:
             self._send(leaf, (control.argument,))
         elif gesture.kind in ("press", "release") and leaf.travel is None:

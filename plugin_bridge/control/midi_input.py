@@ -149,20 +149,24 @@ class Decoder:
         program = message.program + 1
         anyone = self._found("program", None, message, port)
         chosen = self._found("program", program, message, port)
-        return [Gesture(control, "program", program) for control in (*chosen, *anyone)]
+        pressed = [Gesture(control, "press") for control in chosen]
+        return [*pressed, *(Gesture(control, "program", program) for control in anyone)]
 
 
-def newest_places(gestures: list[Gesture]) -> list[Gesture]:
-    """The gestures without places that a later one of the same control makes idle, as in a flood."""
+def first_and_last_places(gestures: list[Gesture]) -> list[Gesture]:
+    """The gestures without the places that a control only passes through, as in a flood.
+
+    The first place of each run stays too: it says from which side a fader comes that must pick up.
+    """
     kept: list[Gesture | None] = []
-    last: dict[int, int] = {}
+    runs: dict[int, list[int]] = {}
     for gesture in gestures:
         if gesture.kind != "place":
-            last.clear()  # what was pressed between two places stays between them
+            runs.clear()  # what was pressed between two places stays between them
         else:
-            before = last.get(id(gesture.control))
-            if before is not None:
-                kept[before] = None
-            last[id(gesture.control)] = len(kept)
+            run = runs.setdefault(id(gesture.control), [])
+            if len(run) == 2:
+                kept[run.pop()] = None
+            run.append(len(kept))
         kept.append(gesture)
     return [gesture for gesture in kept if gesture is not None]

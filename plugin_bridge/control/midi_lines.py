@@ -42,9 +42,11 @@ class _Line:
         ports = [port for port in self._client.get_ports() if not port.startswith(self._family)]
         if self.port is not None and self.port in ports:
             return []
-        lost, self.port = self.port, None
+        lost = self.port
         if lost is not None:
-            self._client.close_port()
+            # A new client, since one that was left inside a SysEx message hears nothing but its end.
+            self.close()
+            self._client = self._make(self._name)
         found = matching_port(self.wanted, ports)
         if found is not None:
             self._client.open_port(self._client.get_ports().index(found), name=self.direction)
@@ -85,7 +87,13 @@ class Lines:
     Raises `DeviceError` where virtual ports do not exist.
     """
 
-    def __init__(self, system: MidiSystem, ports: tuple[str, ...], name: str = "plugin-bridge") -> None:
+    def __init__(
+        self,
+        system: MidiSystem,
+        ports: tuple[str, ...],
+        name: str = "plugin-bridge",
+        listens_only: bool = False,
+    ) -> None:
         if not ports and not system.has_virtual_ports:
             raise DeviceError(
                 "a MIDI port must be named on Windows, which has no virtual ports, got none; "
@@ -94,7 +102,9 @@ class Lines:
         self._system = system
         wanted = ports or ("",)
         self._ins = [_Line(each, "in", system.input, f"{name}-midi-in") for each in wanted]
-        self._outs = [_Line(each, "out", system.output, f"{name}-midi-out") for each in wanted]
+        self._outs = [
+            _Line(each, "out", system.output, f"{name}-midi-out") for each in wanted if not listens_only
+        ]
         self._life: tuple[str, ...] = ()
         self._said = ""
         self._budget = 0

@@ -118,10 +118,14 @@ class Control(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         places = self.how == "absolute" and self.type not in ("note", "program", "aftertouch")
         return places and (not self.feedback if self.pickup is None else self.pickup)
 
-    @property
-    def source(self) -> tuple[str, int | None, int | None, str]:
-        """What tells this control from others: type, channel, number, port."""
-        return self.type, self.channel, self.number, self.port
+    def overlaps(self, other: Control) -> bool:
+        """Whether one message may be meant for both."""
+        return (
+            self.type.removesuffix("14") == other.type.removesuffix("14")
+            and self.number == other.number
+            and (None in (self.channel, other.channel) or self.channel == other.channel)
+            and ("" in (self.port, other.port) or self.port == other.port)
+        )
 
     def travel(self, at: float) -> float:
         """Where the target belongs when the control stands at 0 to 1."""
@@ -145,6 +149,12 @@ class MidiMap(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     display: Literal["", "mackie", "mackie-extender"] = ""
     """Which display shows the stems' names."""
     control: list[Control] = []
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Every port that the map or one of its controls names."""
+        named = (self.port, *(control.port for control in self.control))
+        return tuple(dict.fromkeys(port for port in named if port))
 
 
 def user_maps_folder() -> Path:

@@ -11,7 +11,7 @@ from plugin_bridge.control.address_space import AddressSpace, Arguments, Leaf
 from plugin_bridge.control.commands import Commands, Event, Rebuilt
 from plugin_bridge.control.midi_feedback import PERIOD_SECONDS, Feedback
 from plugin_bridge.control.midi_hands import Hands
-from plugin_bridge.control.midi_input import Decoder, Gesture, newest_places
+from plugin_bridge.control.midi_input import Decoder, Gesture, first_and_last_places
 from plugin_bridge.control.midi_lines import Lines
 from plugin_bridge.control.midi_map import MidiMap, load_map
 from plugin_bridge.control.midi_system import MidiSystem
@@ -50,7 +50,7 @@ class MidiControl:
     def __init__(self, commands: Commands, space: AddressSpace, request: MidiRequest) -> None:
         self._commands, self._space = commands, space
         self.map: MidiMap = load_map(request.map)
-        ports = request.ports or ((self.map.port,) if self.map.port else ())
+        ports = request.ports or self.map.ports
         self.events: deque[str] = deque(maxlen=100)
         self.lines = Lines(MidiSystem(request.system, request.server), ports, request.name)
         self._hands = Hands(space, self._perform, self.events.append)
@@ -118,7 +118,7 @@ class MidiControl:
             gestures += self._decoder.hear(message, port, now)
         if self._decoder.due <= now:
             gestures += self._decoder.late(now)
-        for gesture in newest_places(gestures):
+        for gesture in first_and_last_places(gestures):
             self._feedback.hear(gesture, now)
             self._hands.act(gesture)
         self._stale = self._stale or bool(gestures)

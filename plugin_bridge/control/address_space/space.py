@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from plugin_bridge.board.parameter_tree import Key, Value
 from plugin_bridge.control.address_space import leaf as view
 from plugin_bridge.control.address_space.actions import ACTIONS
+from plugin_bridge.control.address_space.figures import Traffic
 from plugin_bridge.control.address_space.leaf import Argument, Arguments, Leaf
 from plugin_bridge.control.address_space.table import STATE, table
 from plugin_bridge.control.commands import Commands, Event, Moved, PresetNamed, Rebuilt, Switched
@@ -19,17 +19,6 @@ from plugin_bridge.errors import UnknownAddress
 Move = tuple[Key, Value]
 _CACHED_PATTERNS = 256
 _MOST_CANDIDATES = 12
-
-
-@dataclass
-class Traffic:
-    """What has come in over OSC since the start, in messages; `malformed` and `denied` in packets."""
-
-    messages: int = 0
-    malformed: int = 0
-    unknown: int = 0
-    limited: int = 0
-    denied: int = 0
 
 
 class AddressSpace:
@@ -50,7 +39,7 @@ class AddressSpace:
         self._deafen()
 
     def _build(self) -> None:
-        self.leaves = table(self.commands.sources, self.commands.parameters, self.commands)
+        self.leaves = table(self.commands.sources, self.commands.parameters, self.commands, self.traffic)
         self._by_path = dict(self.leaves)
         for leaf in self.leaves.values():
             for path in leaf.aliases:

@@ -8,17 +8,23 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from plugin_bridge import __version__
 from plugin_bridge.board.parameter_tree import Key, Parameter
 from plugin_bridge.control.address_space import leaf as view
+from plugin_bridge.control.address_space.figures import (
+    Traffic,
+    effects_of,
+    latency_of,
+    level_of,
+    preset_of,
+    status_of,
+    stems_of,
+    version,
+    vu,
+)
 from plugin_bridge.control.address_space.leaf import Arguments, Leaf, Travel, View
-from plugin_bridge.control.commands import Commands, Level
-
-PROTOCOL = 1
-"""The version of this table's form; it grows when an address changes its meaning."""
+from plugin_bridge.control.commands import Commands
 
 STATE, METERS = "state", "meters"
-_FLOOR_DBFS, _VU_SPAN_DB = -120.0, 60.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+~-]")
 STATUS_NAMES = (
     *("running", "load", "peak", "xruns", "dropped"),
@@ -36,18 +42,15 @@ def part_of(name: str) -> str:
     return _UNSAFE.sub("_", name) or "_"
 
 
-def vu(level: Level) -> float:
-    """The louder peak on a scale of 0 at -60 dBFS to 1 at full scale."""
-    peak = max(level.peak_left, level.peak_right)
-    return min(max((peak + _VU_SPAN_DB) / _VU_SPAN_DB, 0.0), 1.0)
-
-
 def table(
-    sources: Sequence[str], parameters: Mapping[Key, Parameter], commands: Commands | None = None
+    sources: Sequence[str],
+    parameters: Mapping[Key, Parameter],
+    commands: Commands | None = None,
+    traffic: Traffic | None = None,
 ) -> dict[str, Leaf]:
     """Every address of a board by its path; without `commands` parameters hold their defaults."""
     leaves: dict[str, Leaf] = {}
-    for each in _Rows(sources, parameters, commands).every():
+    for each in _Rows(sources, parameters, commands, traffic or Traffic()).every():
         path = each.path
         if path in leaves:  # two names that became one
             path = next(f"{path}_{n}" for n in range(2, len(leaves) + 3) if f"{path}_{n}" not in leaves)
@@ -63,8 +66,10 @@ class _Rows:
         sources: Sequence[str],
         parameters: Mapping[Key, Parameter],
         commands: Commands | None,
+        traffic: Traffic,
     ) -> None:
-        self.sources, self.parameters, self.commands = sources, parameters, commands
+        self.sources, self.parameters = sources, parameters
+        self.commands, self.traffic = commands, traffic
         self.by_strip: dict[str, list[Parameter]] = {strip: [] for strip in (*sources, "master")}
         for parameter in parameters.values():
             if parameter.key.strip in self.by_strip:
@@ -72,7 +77,9 @@ class _Rows:
 
     def every(self) -> Iterator[Leaf]:
         """All rows."""
-        yield self.told("/stem/list", "i" + "s" * len(self.sources), "how many stems there are, and their names", stems_of)
+        yield self.told(
+            "/stem/list", "i" + "s" * len(self.sources), "how many stems there are, and their names", stems_of
+        )
         for number, source in enumerate(self.sources, 1):
             yield from self.stem(f"/stem/{part_of(source)}", f"/stem/{number}", source)
         yield from self.strip("/master", None, "master")
@@ -201,7 +208,9 @@ class _Rows:
             view=shown,
             travel=travel,
             parameter=parameter,
-            read=(lambda: (default,)) if commands is None else (lambda: (shown.show(commands.values.get(key, parameter.default)),)),
+            read=(lambda: (default,))
+            if commands is None
+            else (lambda: (shown.show(commands.values.get(key, parameter.default)),)),
         )
 
     def told(
@@ -247,6 +256,16 @@ class _Rows:
             topic="",
             answer="/status.reply",
             names=STATUS_NAMES,
+        )
+        traffic = self.traffic
+        yield self.told(
+            "/traffic",
+            "hhhhh",
+            "messages taken, packets that are no OSC, unknown addresses, messages over a sender's limit, and "
+            "packets of senders that are not let in",
+            lambda _: tuple(vars(traffic).values()),
+            topic="",
+            names=tuple(vars(traffic)),
         )
         yield self.told(
             "/version",
@@ -345,62 +364,3 @@ NOTICES = (
     says("/heartbeat", "i", "once a second to every subscriber; counts up", "count"),
 )
 """What we send without being asked for it by the same address."""
-
-
-def level_of(name: str, commands: Commands) -> Arguments:
-    """The four levels of a row."""
-    return tuple(commands.levels()[name])
-
-
-def stems_of(commands: Commands) -> Arguments:
-    """How many stems, and their names."""
-    return (len(commands.sources), *commands.sources)
-
-
-def effects_of(strip: str, commands: Commands) -> Arguments:
-    """Number from 1, name and bypass of each effect of a strip, one after the other."""
-    switches = [each for each in commands.parameters.values() if each.key.strip == strip]
-    found: list[bool | int | float | str] = []
-    for each in switches:
-        if each.key.slot is not None and each.key.name == "bypass":
-            found += [each.key.slot + 1, each.effect, int(bool(commands.values[each.key]))]
-    return tuple(found)
-
-
-def latency_of(commands: Commands) -> Arguments:
-    """The total in samples and ms, then in samples the device's, the pipeline's and the model's part."""
-    terms = commands.latency()
-    total = int(terms["total"])
-    io, model = int(terms.get("io", 0)), int(terms.get("model", terms.get("stream", 0)))
-    return (total, 1000.0 * total / commands.sample_rate, io, total - io - model, model)
-
-
-def status_of(commands: Commands) -> Arguments:
-    """The figures of `/status.reply`."""
-    status = commands.status()
-    hop_ms = float(status.get("hop_ms", 0.0))
-    return (
-        int(status.get("state") == "running"),
-        float(status.get("load", 0.0)),
-        float(status.get("worker_worst_ms", 0.0)) / hop_ms if hop_ms else 0.0,
-        int(status.get("own_misses", 0)) + int(status.get("machine_late", 0)),
-        int(status.get("late_blocks", 0)),
-        float(commands.sample_rate),
-        float(status.get("actual_sample_rate", commands.sample_rate)),
-        int(status.get("block", 0)),
-        str(status.get("device", "")),
-        commands.model,
-    )
-
-
-def version() -> Arguments:
-    """Name, major, minor, patch and the table's version."""
-    major, minor, patch = __version__.split(".", 2)
-    return ("plugin-bridge", int(major), int(minor), patch, PROTOCOL)
-
-
-def preset_of(commands: Commands) -> Arguments:
-    """Number from 1 (0 for none), name, and whether it was moved away from."""
-    name, dirty = commands.preset
-    names = commands.presets()
-    return (names.index(name) + 1 if name in names else 0, name, int(dirty))
