@@ -28,15 +28,9 @@ class Stft(nn.Module):
         frames = audio.shape[-1]
         flat = nn.functional.pad(audio.reshape(-1, frames), (0, -frames % self.hop))
         spectra = torch.stft(
-            flat,
-            self.size,
-            self.hop,
-            window=self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
+            flat, self.size, self.hop, window=self.window, pad_mode="constant", return_complex=True
         )
-        return spectra.reshape(*audio.shape[:-1], self.bins, spectra.shape[-1])
+        return spectra.reshape(audio.shape[:-1] + spectra.shape[1:])
 
     def synthesise(self, spectra: Tensor, frames: int) -> Tensor:
         """The signal of spectra.
