@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mido
 import numpy as np
 import pedalboard
 import pytest
@@ -17,6 +18,7 @@ import soundfile
 import plugin_bridge
 from plugin_bridge import Preset, StemBoard, Strip
 from plugin_bridge.board.automation import Automation, AutomationWriter, Change
+from plugin_bridge.board.effects import load_plugin
 from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.errors import PresetError
 from tests.board_instruments import RATE, noise
@@ -83,25 +85,75 @@ def read(folder: str | Path, *names: str) -> np.ndarray:
     return np.stack(files).transpose(0, 2, 1)
 
 
-def played_live(board: StemBoard, audio: np.ndarray, path: Path) -> np.ndarray:
+def lagging_board() -> StemBoard:
+    """A board of effects that are late, each in its own way."""
+    low = [pedalboard.GSMFullRateCompressor(), pedalboard.Chorus()]
+    mid = Strip([pedalboard.BrickwallLimiter(ceiling_db=-20), pedalboard.Reverb()], gain_db=3)
+    return StemBoard("bands", {"low": low, "mid": mid}, [pedalboard.BrickwallLimiter(lookahead_ms=3)])
+
+
+LAGGING_MOVES: list[tuple[int, Key, float | bool | str]] = [
+    (11, Key("low", 1, "rate_hz"), 3.0),
+    (20, Key("mid", 0, "ceiling_db"), -40.0),
+    (28, Key("high", None, "gain_db"), 6.0),
+    (36, Key("low", 0, "bypass"), True),
+    (40, Key("mid", 1, "wet_level"), 0.9),
+    (47, Key("mid", 0, "bypass"), True),
+    (60, Key("low", 0, "bypass"), False),
+    (70, Key("master", None, "mix"), 0.3),
+    (75, Key("master", 0, "ceiling_db"), -30.0),
+    (90, Key("mid", 0, "bypass"), False),
+]
+ZAM = Path("/usr/lib/vst3/ZaMultiCompX2.vst3")
+
+
+hosted = pytest.mark.skipif(not ZAM.exists(), reason="needs Debian's zam-plugins (ZaMultiCompX2.vst3)")
+
+
+def hosted_board() -> StemBoard:
+    """A board with a hosted plugin, set otherwise than it comes."""
+    plugin = load_plugin(ZAM)
+    plugin.threshold_2_db, plugin.zamcomp_2_on = -50.0, 1.0
+    return StemBoard("bands", {"mid": [plugin]})
+
+
+HOSTED_MOVES: list[tuple[int, Key, float | bool | str]] = [
+    (20, Key("mid", 0, "makeup_2_db"), 12.3),
+    (30, Key("mid", 0, "threshold_2_db"), -20.7),
+    (40, Key("mid", 0, "listen_2"), True),
+    (50, Key("low", None, "mute"), True),
+    (60, Key("mid", 0, "bypass"), True),
+    (65, Key("high", None, "gain_db"), -9.0),
+]
+BOARDS = {
+    "plain": (band_board, MOVES),
+    "lagging": (lagging_board, LAGGING_MOVES),
+    "hosted": (hosted_board, HOSTED_MOVES),
+}
+
+
+def played_live(board: StemBoard, moves: list, audio: np.ndarray, rate: int, path: Path) -> np.ndarray:
     """The stems and the mix of a session that is moved by hand, hop by hop, and recorded."""
-    with recorded(path, board) as writer:
-        session, rows, moves = board.live_session(RATE), [], list(MOVES)
+    with recorded(path, board, rate) as writer:
+        session, rows, waiting = board.live_session(rate), [], list(moves)
         late = session.stream_latency + session.strips_latency
         room = -(-(audio.shape[1] + late) // session.hop) * session.hop
         padded = np.pad(audio, ((0, 0), (0, room - audio.shape[1])))
         for hop, at in enumerate(range(0, room, session.hop)):
-            while moves and moves[0][0] == hop:
-                _, key, value = moves.pop(0)
+            while waiting and waiting[0][0] == hop:
+                _, key, value = waiting.pop(0)
                 writer.write(session.move(key, value), key, value)
             rows.append(np.stack(session.advance(padded[:, at : at + session.hop])))
-        assert not moves
+        assert not waiting
     return np.concatenate(rows, axis=2)[..., : audio.shape[1]]
 
 
-def test_a_render_equals_what_was_heard_live(tmp_path: Path) -> None:
-    path, frames = song(tmp_path / "song.wav"), RATE
-    heard = played_live(band_board(), noise(frames), tmp_path / "session.jsonl")
+@pytest.mark.parametrize("rate", [RATE, 48000])
+@pytest.mark.parametrize("kind", ["plain", "lagging", pytest.param("hosted", marks=hosted)])
+def test_a_render_equals_what_was_heard_live(tmp_path: Path, kind: str, rate: int) -> None:
+    make, moves = BOARDS[kind]
+    path, frames = song(tmp_path / "song.wav", rate, rate), rate
+    heard = played_live(make(), moves, noise(frames), rate, tmp_path / "session.jsonl")
     (report,) = plugin_bridge.render(path, tmp_path / "out", automation=tmp_path / "session.jsonl", mix=True)
     assert report.error is None
     assert (report.model, report.preset) == ("bands", "session")
@@ -109,9 +161,7 @@ def test_a_render_equals_what_was_heard_live(tmp_path: Path) -> None:
     rendered = read(report.folder, "low", "mid", "high", "mix")
     np.testing.assert_allclose(rendered, heard, atol=1e-4)
     # The moves are heard at all: without them the song sounds otherwise.
-    (still,) = plugin_bridge.render(
-        path, tmp_path / "still", preset=Preset.of(band_board(), "still"), mix=True
-    )
+    (still,) = plugin_bridge.render(path, tmp_path / "still", preset=Preset.of(make(), "still"), mix=True)
     assert all(
         np.abs(read(still.folder, name) - read(report.folder, name)).max() > 0.01 for name in report.stems
     )
@@ -297,7 +347,6 @@ def test_what_goes_wrong_is_one_line(tmp_path: Path, arguments: tuple[str, ...],
 
 def midi_song(path: Path) -> Path:
     """Half a second after the start the first stem's mute is pressed; after a second its fader goes to 0."""
-    mido = pytest.importorskip("mido", reason="needs the live extra (mido)")
     track = mido.MidiTrack()
     track.append(mido.MetaMessage("set_tempo", tempo=500_000, time=0))  # a beat of half a second
     track.append(mido.Message("note_on", note=36, velocity=100, time=480))
@@ -348,7 +397,6 @@ def test_a_midi_file_moves_the_board_by_another_map(tmp_path: Path) -> None:
     ],
 )
 def test_what_goes_wrong_with_midi_is_one_line(tmp_path: Path, arguments: tuple, words: str) -> None:
-    pytest.importorskip("mido", reason="needs the live extra (mido)")
     song(tmp_path / "a.wav", 2000)
     (tmp_path / "a.MID").write_bytes(b"no notes at all")
     ran = run(tmp_path, "a.wav", "--model", "bands", *arguments)
