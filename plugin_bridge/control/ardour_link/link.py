@@ -23,6 +23,7 @@ _TRY_SECONDS = 2.0
 _GONE_SECONDS = 3.5
 _SEND_SECONDS = 0.05
 _LIST_SECONDS = 0.5
+_MOST_STRIPS = 9999
 
 # Before its session closes or a strip goes, Ardour reports the strip as silent and centred, and only among
 # that that it has no name any more. What is heard waits until such a run must be over.
@@ -119,11 +120,11 @@ class ArdourLink:
         match (address, *arguments):
             case ("/reply", "end_route_list", *_):
                 self._end_list()
-            case ("/reply", str(), str(name), _, _, _, _, int(number), *_):
+            case ("/reply", str(), str(name), _, _, _, _, int(number), *_) if 0 < number <= _MOST_STRIPS:
                 self._listed[number] = name
             case ("/strip/list",):
                 self._lists.want("strips came, went or moved")
-            case ("/strip/name", int(number), str(name)):
+            case ("/strip/name", int(number), str(name)) if 0 < number <= _MOST_STRIPS:
                 self._hear_name(number, name)
             case (_, int(number), float(value)) if address in BY_ADDRESS:
                 # Whole numbers are not values but Ardour's way to say that it did not understand.
@@ -149,6 +150,7 @@ class ArdourLink:
             del self._strips[gone]
         for number, name in self._listed.items():
             self._strips.setdefault(number, Strip(name)).name = name
+        self._listed = {}
         self._linked = True
         self._hold(anew=True)
 
