@@ -97,8 +97,12 @@ class Dispatcher:
             return
         traffic.messages += len(messages)
         peer.allowance.take(len(messages) - 1)
-        for seconds, group in _by_time(messages).items():
-            self._at(seconds, group, peer, now)
+        if len(messages) == 1:
+            self._at(messages[0].seconds, messages, peer, now)
+            return
+        with peer.gathering():
+            for seconds, group in _by_time(messages).items():
+                self._at(seconds, group, peer, now)
 
     def _warn(self, peer: Peer) -> None:
         """Say once a second that a sender sends too much."""

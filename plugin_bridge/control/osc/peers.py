@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+from plugin_bridge.control.osc.codec import bundles
 
 MESSAGES_PER_SECOND = 20_000
 """What one sender may ask for, a message that reaches several addresses counted as many; as much at once."""
@@ -46,10 +49,29 @@ class Peer(ABC):
     def __init__(self) -> None:
         self.allowance = Allowance()
         self.warned_at = -1e9
+        self._held: list[bytes] | None = None
 
-    @abstractmethod
     def send(self, packet: bytes) -> None:
         """Send a packet, or drop it where the peer is gone."""
+        if self._held is None:
+            self.deliver(packet)
+        else:
+            self._held.append(packet)
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Send what is sent meanwhile in as few packets as it fits in: who sends bundles can read them."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for packet in bundles(held):
+                self.deliver(packet)
+
+    @abstractmethod
+    def deliver(self, packet: bytes) -> None:
+        """Send a packet now, or drop it where the peer is gone."""
 
     @abstractmethod
     def at_port(self, port: int) -> Peer:

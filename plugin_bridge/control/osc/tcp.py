@@ -57,7 +57,7 @@ class TcpPeer(Peer, asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def send(self, packet: bytes) -> None:
+    def deliver(self, packet: bytes) -> None:
         """Send a packet; a connection that takes nothing for too long is ended."""
         if self._transport is None or self._transport.is_closing():
             return

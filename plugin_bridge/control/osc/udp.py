@@ -38,7 +38,7 @@ class UdpPeer(Peer):
         self.host: str = address[0]
         self.target: Hashable = ("udp", *address[:2])
 
-    def send(self, packet: bytes) -> None:
+    def deliver(self, packet: bytes) -> None:
         """Send a datagram, unless so many wait already that it would come too late."""
         if not self._transport.is_closing() and self._transport.get_write_buffer_size() < _MOST_WAITING_BYTES:
             self._transport.sendto(packet, self._address)
