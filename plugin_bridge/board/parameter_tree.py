@@ -255,6 +255,15 @@ def set_value(board: Movable, key: Key, value: Value) -> None:
         move_effect(strip.effects[key.slot], key.name, value)
 
 
+def changes_delay(board: Movable, key: Key) -> bool:
+    """Whether a move of a parameter would change how late its effect is, as the pitch of a PitchShift does."""
+    strip = board.master if key.strip == MASTER else board.strips.get(key.strip)
+    if strip is None or key.slot is None or not 0 <= key.slot < len(strip.effects):
+        return False
+    knob = effect_knobs(strip.effects[key.slot]).get(key.name)
+    return knob is not None and knob.travel.changes_delay
+
+
 def _has(strip: Strip, key: Key) -> bool:
     if key.slot is None:
         return key.name in ("gain_db", "pan", "mute") or (key.name == "solo" and key.strip != MASTER)
