@@ -6,7 +6,7 @@ import numpy as np
 
 from plugin_bridge.board.backlog import Backlog
 from plugin_bridge.board.grid import LARGEST_GRID, SMALLEST_GRID
-from plugin_bridge.board.parameter_tree import MASTER, Key, Value, set_value
+from plugin_bridge.board.parameter_tree import MASTER, Key, Value, changes_delay, set_value
 from plugin_bridge.board.rack import Console, Mixed, Rack
 from plugin_bridge.errors import PluginBridgeError, UnknownAddress
 from plugin_bridge.separation.gate import finite
@@ -65,8 +65,9 @@ class Session:
     def move(self, key: Key, value: Value) -> int:
         """Move a parameter from the next hop on, and say for which frame of the input that counts.
 
-        Raises as `set_value`.
+        Raises as `set_value`, and `ValueError` for a parameter that changes how late an effect is.
         """
+        self._check_delay(key)
         set_value(self._console, key, value)
         return self.next_frame(key)
 
@@ -79,11 +80,20 @@ class Session:
 
         Levels ramp from exactly there; effects change exactly there, those that lag at most a block of
         their grid before. A frame that is past counts as the next one that can be moved. What is refused
-        when the time comes is told in `refusals`. Raises `UnknownAddress` for an unknown strip.
+        when the time comes is told in `refusals`. Raises `UnknownAddress` for an unknown strip, and
+        `ValueError` for a parameter that changes how late an effect is.
         """
         if key.strip != MASTER and key.strip not in self._console.strips:
             raise UnknownAddress(f"a strip must be one of the board's, got '{key.strip}'")
+        self._check_delay(key)
         self._rack.schedule(frame + self._stream.latency, key, partial(self._change, key, value))
+
+    def _check_delay(self, key: Key) -> None:
+        if changes_delay(self._console, key):
+            raise ValueError(
+                f"a parameter must leave its effect as late as it is while a stream runs, got {key.said()}; "
+                "set it before the stream begins"
+            )
 
     def _change(self, key: Key, value: Value) -> None:
         try:
