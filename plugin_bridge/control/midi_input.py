@@ -100,8 +100,7 @@ class Decoder:
         return [
             control
             for control in self._by_source.get((type_, number), ())
-            if (control.channel is None or control.channel == message.channel + 1)
-            and (not port or control.port.lower() in port.lower())
+            if (control.channel is None or control.channel == message.channel + 1) and _is_of(control, port)
         ]
 
     def _places(self, type_: str, number: int | None, message: Any, port: str, at: float) -> list[Gesture]:
@@ -134,10 +133,8 @@ class Decoder:
 
     def _note(self, message: Any, port: str) -> list[Gesture]:
         down = message.type == "note_on" and message.velocity > 0
-        gestures = [
-            Gesture(control, "touch", float(down))
-            for control in self._found("touch", message.note, message, port)
-        ] if message.channel == 0 else []  # fmt: skip
+        touched = self._by_source.get(("touch", message.note), ()) if message.channel == 0 else ()
+        gestures = [Gesture(control, "touch", float(down)) for control in touched if _is_of(control, port)]
         for control in self._found("note", message.note, message, port):
             if control.how != "absolute":
                 gestures.append(Gesture(control, "press" if down else "release"))
@@ -151,6 +148,11 @@ class Decoder:
         chosen = self._found("program", program, message, port)
         pressed = [Gesture(control, "press") for control in chosen]
         return [*pressed, *(Gesture(control, "program", program) for control in anyone)]
+
+
+def _is_of(control: Control, port: str) -> bool:
+    """Whether a control is on the device of a port; a virtual port, "", stands for every device."""
+    return not port or control.port.lower() in port.lower()
 
 
 def first_and_last_places(gestures: list[Gesture]) -> list[Gesture]:

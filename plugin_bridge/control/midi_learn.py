@@ -86,7 +86,8 @@ class Learner:
                 kind = "cc14" if then is not None else "cc"
                 return {"type": kind, "channel": channel, "number": first.control}
             case "note_on" if then is not None:
-                return {"type": "pitchbend", "channel": then.channel + 1, "touch": first.note}
+                touch = {"touch": first.note} if channel == 1 else {}
+                return {"type": "pitchbend", "channel": then.channel + 1, **touch}
             case "note_on":
                 return {"type": "note", "channel": channel, "number": first.note}
             case "program_change" if not self._any_program:
