@@ -119,7 +119,7 @@ def test_a_second_server_gets_a_name_of_its_own() -> None:
 
 def test_an_address_the_machine_lacks_is_one_sentence_and_no_error() -> None:
     async def scenario() -> None:
-        discovery = Discovery(Announcement(bind=NOBODY))
+        discovery = Discovery(Announcement(host=NOBODY))
         await discovery.start()
         assert discovery.names == []
         assert discovery.note.startswith("not announced in the network")
@@ -134,8 +134,8 @@ import asyncio
 from plugin_bridge.control.discovery import Announcement, Discovery
 
 async def scenario():
-    for bind in ("127.0.0.1", "0.0.0.0"):
-        discovery = Discovery(Announcement(bind=bind))
+    for host in ("127.0.0.1", "0.0.0.0"):
+        discovery = Discovery(Announcement(host=host))
         await discovery.start()
         print(discovery.note)
         await discovery.close()
@@ -162,15 +162,15 @@ def test_a_machine_without_network_is_one_sentence_and_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bind", "addresses"), [(LOOPBACK, [LOOPBACK]), ("localhost", [LOOPBACK]), (NOBODY, [NOBODY])]
+    ("host", "addresses"), [(LOOPBACK, [LOOPBACK]), ("localhost", [LOOPBACK]), (NOBODY, [NOBODY])]
 )
-def test_a_bound_address_is_announced_alone(bind: str, addresses: list[str]) -> None:
-    assert reachable(bind) == addresses
+def test_a_bound_address_is_announced_alone(host: str, addresses: list[str]) -> None:
+    assert reachable(host) == addresses
 
 
-@pytest.mark.parametrize("bind", ["0.0.0.0", "::"])
-def test_all_interfaces_are_announced_without_loopback_where_there_are_others(bind: str) -> None:
-    addresses = reachable(bind)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_all_interfaces_are_announced_without_loopback_where_there_are_others(host: str) -> None:
+    addresses = reachable(host)
     assert addresses
     assert LOOPBACK not in addresses or addresses == [LOOPBACK]
     for address in addresses:

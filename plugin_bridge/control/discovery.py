@@ -31,7 +31,7 @@ class Announcement:
     """What to announce: the name people see, the address bound, the ports; an HTTP port of 0 is left out."""
 
     name: str = "plugin-bridge"
-    bind: str = "127.0.0.1"
+    host: str = "127.0.0.1"
     osc_port: int = 9300
     http_port: int = 9300
 
@@ -60,7 +60,7 @@ class Discovery:
                 "discovery must have the zeroconf library, got none; pip install 'plugin-bridge[live]'"
             ) from error
         try:
-            addresses = reachable(self._announcement.bind)
+            addresses = reachable(self._announcement.host)
             for address in addresses:
                 check_multicast(address)
             self._zeroconf = AsyncZeroconf(interfaces=addresses, ip_version=IPVersion.V4Only)
@@ -113,19 +113,19 @@ class Discovery:
                 await zeroconf.async_close()
 
 
-def reachable(bind: str) -> list[str]:
+def reachable(host: str) -> list[str]:
     """The IPv4 addresses under which a server bound to an address can be reached.
 
     Loopback is among them only where it was asked for, or where there is nothing else. Raises `OSError`
     for an address that is not IPv4's.
     """
     try:
-        address = ipaddress.IPv4Address("127.0.0.1" if bind == "localhost" else bind)
+        address = ipaddress.IPv4Address("127.0.0.1" if host == "localhost" else host)
     except ValueError as error:
-        if ipaddress.ip_address(bind).is_unspecified:
+        if ipaddress.ip_address(host).is_unspecified:
             address = ipaddress.IPv4Address(0)  # `::` takes IPv4 as well
         else:
-            raise OSError(f"an IPv6 address, {bind}") from error
+            raise OSError(f"an IPv6 address, {host}") from error
     if not address.is_unspecified:
         return [str(address)]
     return _outside() or ["127.0.0.1"]

@@ -8,15 +8,20 @@ text, and OSC packets as binary frames, which are obeyed and answered as those t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from socket import AI_PASSIVE, SOCK_STREAM, gaierror
 from typing import TYPE_CHECKING, Any
 
 from plugin_bridge.control.address_space import AddressSpace
-from plugin_bridge.control.commands import Event, Rebuilt
+from plugin_bridge.control.commands import Commands, Event, Rebuilt
+from plugin_bridge.control.osc.codec import LARGEST_PACKET
 from plugin_bridge.control.osc.dispatch import Dispatcher
+from plugin_bridge.control.osc.ports import in_use
+from plugin_bridge.control.osc.server import UDP_PORT, Network, OscRequest
+from plugin_bridge.control.osc.session import SessionCommands
 from plugin_bridge.control.osc.subscribers import Subscribers
-from plugin_bridge.control.oscquery_door import is_allowed, quiet_logger, refusal
+from plugin_bridge.control.oscquery_door import is_let_in, quiet_logger, refusal
 from plugin_bridge.control.oscquery_listener import Listener, notice_of, path_notice
 from plugin_bridge.control.oscquery_tree import EXTENSIONS, Tree, attribute, differences, pieces, to_json
 from plugin_bridge.errors import DeviceError
@@ -25,25 +30,33 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _JSON, _TEXT = "application/json", "text/plain"
+_PAUSE_SECONDS = 0.02
 _PIECES_AT_ONCE = 200
 """Nodes of a tree written between two looks at what else is to be done."""
 
 
 @dataclass(frozen=True)
 class OscQueryRequest:
-    """Where to serve and for whom.
+    """Where to serve, and to whom: `senders` are addresses or networks, as for OSC itself.
 
-    `osc_port` is OSC's own over UDP. `allowed` are addresses or networks of senders, none for all.
+    `osc_port` is where OSC is served over UDP. Port 0 is any free one. Raises `ValueError` as `OscRequest`.
     """
 
-    bind: str = "127.0.0.1"
-    port: int = 9300
-    osc_port: int = 9300
-    allowed: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = UDP_PORT
+    osc_port: int = UDP_PORT
+    senders: Sequence[str] = ()
     name: str = "plugin-bridge"
     most_connections: int = 64
     most_listeners: int = 32
-    largest_message: int = 65536
+    largest_message: int = LARGEST_PACKET
+
+    def __post_init__(self) -> None:
+        OscRequest(self.host, self.port, senders=self.senders)
+
+    def networks(self) -> list[Network]:
+        """Who may ask, besides this machine."""
+        return OscRequest(self.host, self.port, senders=self.senders).networks()
 
 
 class _Full(asyncio.Protocol):
@@ -58,15 +71,14 @@ class _Full(asyncio.Protocol):
 class OscQueryServer:
     """Serves the table of a running server, and keeps its clients up to date.
 
-    Packets that come over WebSocket are carried out by OSC's own dispatcher; subscriptions made there end
-    with the connection.
+    Packets that come over WebSocket are carried out as OSC's own; subscriptions made there end with the
+    connection.
     """
 
-    def __init__(
-        self, space: AddressSpace, request: OscQueryRequest, dispatcher: Dispatcher, subscribers: Subscribers
-    ) -> None:
-        self._space, self._request = space, request
-        self._dispatcher, self._subscribers = dispatcher, subscribers
+    def __init__(self, commands: Commands, space: AddressSpace, request: OscQueryRequest) -> None:
+        self._space, self._request, self._networks = space, request, request.networks()
+        self._subscribers = Subscribers(space)
+        self._dispatcher = Dispatcher(space, SessionCommands(commands, self._subscribers))
         self._tree = Tree(space.leaves.values())
         self._listeners: dict[Listener, web.WebSocketResponse] = {}
         self._deafen: Callable[[], None] | None = None
@@ -84,6 +96,11 @@ class OscQueryServer:
         """How many WebSocket clients there are."""
         return len(self._listeners)
 
+    @property
+    def subscribers(self) -> int:
+        """How many of them have subscribed as over OSC."""
+        return len(self._subscribers)
+
     async def start(self) -> None:
         """Serve. Raises `DeviceError` for a port in use and where aiohttp is not installed."""
         try:
@@ -98,27 +115,29 @@ class OscQueryServer:
         )
         asked = self._request
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._admit, asked.bind, asked.port)
-        except OSError as error:
-            raise DeviceError(
-                f"OSCQuery's port must be free, got {asked.bind}:{asked.port}: {error.strerror}; name another"
-            ) from error
+            loop = asyncio.get_running_loop()
+            # One address of a name that has several, the same that OSC takes.
+            found = await loop.getaddrinfo(asked.host, asked.port, type=SOCK_STREAM, flags=AI_PASSIVE)
+            self._server = await loop.create_server(self._admit, str(found[0][4][0]), asked.port)
+        except (OSError, UnicodeError) as error:
+            raise _unusable(asked, error) from error
         self._deafen = self._space.watch(self._hear)
+        self._subscribers.start()
 
     async def close(self) -> None:
         """Say good-bye to every client, and serve no more. May be called twice."""
-        if self._deafen is not None:
-            self._deafen()
-            self._deafen = None
-        if self._server is not None:
-            self._server.close()
+        if self._deafen is None or self._server is None or self._web is None:
+            return
+        self._deafen()
+        self._deafen = None
+        self._subscribers.close()
+        self._dispatcher.close()
+        self._server.close()
         goodbyes = [each.close(code=1001, message=b"the server ends") for each in self._listeners.values()]
         await asyncio.gather(*goodbyes, return_exceptions=True)
-        if self._web is not None:
-            await self._web.shutdown(timeout=1.0)
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = self._web = None
+        await self._web.shutdown(timeout=1.0)
+        await self._server.wait_closed()
+        self._server = self._web = None
 
     def _admit(self) -> asyncio.Protocol:
         assert self._web is not None
@@ -140,7 +159,7 @@ class OscQueryServer:
         notices = [path_notice(command, path) for command, path in differences(before, self._tree)]
         for listener in self._listeners:
             for notice in notices:
-                listener.send(notice)
+                listener.say(notice)
             listener.rebuilt(self._space)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -160,8 +179,9 @@ class OscQueryServer:
         return web.Response(status=status, text=body or None, content_type=kind, headers=headers)
 
     def _reason_against(self, request: web.BaseRequest) -> str:
-        if not is_allowed(request.remote or "", self._request.allowed):
-            return "the sender must be one that is allowed"
+        if not is_let_in(request.remote or "", self._networks):
+            self._space.traffic.denied += 1
+            return "the sender must be one that is let in"
         return refusal(request.headers)
 
     async def _page(self, request: web.BaseRequest) -> tuple[int, str, str]:
@@ -198,7 +218,7 @@ class OscQueryServer:
     def _host_info(self, request: web.BaseRequest) -> dict[str, Any]:
         transport = request.transport
         here = transport.get_extra_info("sockname") if transport is not None else None
-        address = here[0] if here else self._request.bind
+        address = here[0] if here else self._request.host
         return {
             "NAME": self._request.name,
             "EXTENSIONS": EXTENSIONS,
@@ -245,3 +265,11 @@ class OscQueryServer:
             elif message.type is WSMsgType.BINARY:
                 self._dispatcher.receive(message.data, listener)
             await asyncio.sleep(0)
+            while listener.allowance.is_empty:  # a stream can be made to wait: nothing of it need be dropped
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _unusable(asked: OscQueryRequest, error: OSError | UnicodeError) -> DeviceError:
+    if isinstance(error, OSError) and not isinstance(error, gaierror):
+        return in_use(asked.host, asked.port, "tcp", error)
+    return DeviceError(f"the OSCQuery address must be one of this machine, got '{asked.host}': {error}")

@@ -67,20 +67,19 @@ def _is_ours(host: str) -> bool:
     return True
 
 
-def is_allowed(host: str, networks: Sequence[str]) -> bool:
-    """Whether a sender's address lies in one of the networks; in any, where there are none.
+def is_let_in(host: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    """Whether a sender is this machine, or lies in one of the networks.
 
-    >>> is_allowed("192.168.1.7", ["192.168.1.0/24"]), is_allowed("10.0.0.1", ["192.168.1.0/24"])
+    >>> is_let_in("10.0.0.7", [ipaddress.ip_network("10.0.0.0/24")]), is_let_in("10.0.1.7", [])
     (True, False)
     """
-    if not networks:
-        return True
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or any(address in network for network in networks)
 
 
 class _Seldom(logging.Filter):

@@ -49,13 +49,20 @@ class Listener(Peer):
         self._wake = asyncio.Event()
         self._values_at = self._levels_at = 0.0
 
-    def send(self, packet: bytes | str) -> None:
-        """Let a packet or a text wait to be sent; a client that lets too much wait is dropped."""
-        self._waiting_bytes += len(packet)
+    def deliver(self, packet: bytes) -> None:
+        """Let a packet wait to be sent; a client that lets too much wait is dropped."""
+        self._queue(packet)
+
+    def say(self, text: str) -> None:
+        """Let a text wait likewise."""
+        self._queue(text)
+
+    def _queue(self, frame: bytes | str) -> None:
+        self._waiting_bytes += len(frame)
         if self._waiting_bytes > MOST_WAITING_BYTES:
             self.drop()
             return
-        self._answers.append(packet)
+        self._answers.append(frame)
         self._wake.set()
 
     def at_port(self, port: int) -> Peer:
@@ -126,7 +133,7 @@ class Listener(Peer):
             await self._wait(clock())
             while self._answers:
                 packet = self._answers.popleft()
-                await self._deliver(packet)
+                await self._transmit(packet)
                 self._waiting_bytes -= len(packet)
             now = clock()
             if now >= self._levels_at:
@@ -164,9 +171,9 @@ class Listener(Peer):
             packet = encode(asked, tags_of(leaf), leaf.arguments())
             if self._told.get(asked) != packet:
                 self._told[asked] = packet
-                await self._deliver(packet)
+                await self._transmit(packet)
 
-    async def _deliver(self, packet: bytes | str) -> None:
+    async def _transmit(self, packet: bytes | str) -> None:
         try:
             async with asyncio.timeout(SLOWEST_SECONDS):
                 if isinstance(packet, str):
