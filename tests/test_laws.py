@@ -1,15 +1,19 @@
 """The five laws, for every separator there is.
 
-Every model of the catalogue is found by name; wrappers (another rate, windows) are separators too and
-are held to the same laws.
+Every model of the catalogue is found by name, every architecture of a network by its `tiny` presets, with
+random weights; wrappers (another rate, windows) are separators too and are held to the same laws.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
-from plugin_bridge.separation import catalogue
+from plugin_bridge.separation import catalogue, networks
 from plugin_bridge.separation.classical.bands import Bands
 from plugin_bridge.separation.gate import LOUDEST
+from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.rate import at_rate
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
 from plugin_bridge.separation.stream import Reblocked
@@ -25,15 +29,40 @@ WRAPPED = {
     "spectral subtraction in windows": lambda: Windowed(catalogue.load("spectral_subtraction"), 40000, 30000),
     "mono bands with a small hop": lambda: Bands(channels=1, hop=32, taps=129),
 }
+UNTRAINED = {
+    f"{architecture} {preset}": (architecture, preset)
+    for architecture in networks.architectures()
+    for preset in networks.presets(architecture)
+    if preset.startswith("tiny")
+}
 WHOLE_SIGNAL = {"repet at 48 kHz"}
-EVERY = [*catalogue.names(), *WRAPPED]
+EVERY = [*catalogue.names(), *WRAPPED, *UNTRAINED]
 STREAMING = [
-    name for name in EVERY if (name in WRAPPED or catalogue.card(name).streaming) and name not in WHOLE_SIGNAL
+    name
+    for name in EVERY
+    if (name in WRAPPED or name in UNTRAINED or catalogue.card(name).streaming) and name not in WHOLE_SIGNAL
 ]
 
 
 def found(name: str) -> Separator:
+    if name in UNTRAINED:
+        architecture, preset = UNTRAINED[name]
+        torch.manual_seed(1)
+        return NetworkSeparator(networks.build(architecture, {"preset": preset}))
     return WRAPPED[name]() if name in WRAPPED else catalogue.load(name)
+
+
+def test_every_architecture_has_a_small_form_to_test() -> None:
+    assert {architecture for architecture, _ in UNTRAINED.values()} == set(networks.architectures())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small networks on one thread: more would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=EVERY, scope="module")

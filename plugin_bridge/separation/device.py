@@ -1,6 +1,11 @@
 """Compute devices by name."""
 
+from typing import TYPE_CHECKING
+
 from plugin_bridge.errors import DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """What a device may be called; `auto` takes the fastest one present."""
@@ -19,3 +24,23 @@ def _present(device: str) -> bool:
     import torch
 
     return torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+
+
+def compute_device(device: str) -> "torch.device":
+    """The device of a name, `auto` being the fastest one present. Raises as `check_device`."""
+    import torch
+
+    check_device(device)
+    if device == "auto":
+        device = next((name for name in ("cuda", "mps") if _present(name)), "cpu")
+    return torch.device(device)
+
+
+def half_precision(device: "torch.device") -> "torch.dtype | None":
+    """The half-precision type in which whole windows run faster on a device, or None.
+
+    Bfloat16 is left out: its eight bits leave noise at -48 dB. Processors have no fast float16.
+    """
+    import torch
+
+    return torch.float16 if device.type == "cuda" else None

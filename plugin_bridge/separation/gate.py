@@ -76,6 +76,16 @@ def sounding(audio: Audio) -> slice:
     return slice(int(loud[0]), int(loud[-1]) + 1) if loud.size else slice(0, 0)
 
 
+def silent_for(audio: Audio, before: int) -> NDArray[np.int64]:
+    """For how many frames there has been digital silence, at each frame; `before` is the count so far.
+
+    Shape: `(channels, frames)` to `(frames,)`.
+    """
+    at = np.arange(audio.shape[1])
+    loud = (np.abs(audio) >= _QUIETEST).any(axis=0)
+    return at - np.maximum.accumulate(np.where(loud, at, -1 - before))
+
+
 class GatedStream:
     """A stream that keeps law 5 for the stream inside it.
 

@@ -8,6 +8,9 @@ from plugin_bridge.separation.separator import Audio, Stems, Stream
 _MANY_HOPS = 32
 """Hops separated at once where that is faster; more would leave the processor's cache."""
 
+_MANY_FRAMES = 2**21
+"""Frames separated at once, at most, unless one hop has more; more would take memory for nothing."""
+
 
 def whole_hops(stream: Stream, block: Audio) -> Stems:
     """Any number of whole hops through a stream, at once where it can.
@@ -33,7 +36,8 @@ def run_through(stream: Stream, mix: Audio, channels: int, sources: int) -> Stem
     if not frames:
         return np.zeros((sources, channels, 0), np.float32)
     stems = np.empty((sources, channels, frames), np.float32)
-    step = stream.hop * min(_MANY_HOPS, -(-(frames + latency) // stream.hop))
+    most = min(_MANY_HOPS, max(1, _MANY_FRAMES // stream.hop))
+    step = stream.hop * min(most, -(-(frames + latency) // stream.hop))
     block = np.empty((channels, step), np.float32)
     for start in range(0, frames + latency, step):
         piece = mix[:, start : start + step]

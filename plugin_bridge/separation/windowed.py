@@ -1,6 +1,7 @@
 """The streaming form of whatever separates one window at a time."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,14 @@ FADE_SECONDS = 6.0
 """How much two such windows overlap."""
 
 _HOP_GRID = 512
+
+
+@runtime_checkable
+class ManyWindows(Separator, Protocol):
+    """A separator that takes several windows at once, and gives the same stems then."""
+
+    def separate_windows(self, windows: Audio) -> Stems:
+        """Shape: `(windows, channels, frames)` to `(windows, sources, channels, frames)`."""
 
 
 def in_windows(separator: Separator) -> "Windowed":
@@ -72,7 +81,7 @@ class Windowed:
 
     def stream(self) -> Stream:
         """A fresh, independent stream."""
-        return GatedStream(_WindowStream(self))
+        return GatedStream(_WindowStream(self), many_hops=isinstance(self.separator, ManyWindows))
 
     def separate(self, mix: Audio) -> Stems:
         """Separate a whole signal. Shape: `(channels, frames)` to `(sources, channels, frames)`."""
@@ -83,20 +92,33 @@ class _WindowStream:
     def __init__(self, windowed: Windowed) -> None:
         self.sources, self.channels = windowed.sources, windowed.channels
         self.hop, self.latency = windowed.hop, windowed.window - windowed.hop
-        self.tail = self.latency
+        self.tail = windowed.window  # a frame may matter in every window that holds it, and to its end
         self._separator, self._fade = windowed.separator, windowed.fade()
         self._past = np.zeros((self.channels, windowed.window), np.float32)
         self._overlap = np.zeros((len(self.sources), self.channels, windowed.window), np.float32)
 
     def process(self, block: Audio) -> Stems:
+        """One hop, or several at once where the separator takes several windows."""
+        hop, window = self.hop, self._past.shape[1]
+        past = np.concatenate((self._past[:, hop:], block), axis=1)
+        starts = range(0, block.shape[1], hop)
+        separated = self._windows(np.stack([past[:, at : at + window] for at in starts]))
+        self._past = past[:, -window:]
+        return np.concatenate([self._next(stems) for stems in separated], axis=2)
+
+    def _windows(self, windows: Audio) -> Stems:
+        if isinstance(self._separator, ManyWindows):
+            return self._separator.separate_windows(windows)
+        return np.stack([self._separator.separate(window) for window in windows])
+
+    def _next(self, stems: Stems) -> Stems:
+        """Lay one separated window over those before it; what no later window holds is done."""
         hop = self.hop
-        self._past[:, :-hop] = self._past[:, hop:]
-        self._past[:, -hop:] = block
-        self._overlap += self._separator.separate(self._past) * self._fade
-        stems = self._overlap[..., :hop].copy()
+        self._overlap += stems * self._fade
+        done = self._overlap[..., :hop].copy()
         self._overlap[..., :-hop] = self._overlap[..., hop:]
         self._overlap[..., -hop:] = 0
-        return stems
+        return done
 
     def reset(self) -> None:
         self._past.fill(0)

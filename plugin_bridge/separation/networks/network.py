@@ -48,11 +48,23 @@ class Network(nn.Module):
     Subclasses pad and trim inside `forward`, so that any number of frames from one up is welcome.
     """
 
-    __jit_unused_properties__ = ("sources", "sample_rate", "channels", "estimated", "device")
+    __jit_unused_properties__ = (
+        "architecture",
+        "sources",
+        "sample_rate",
+        "channels",
+        "estimated",
+        "device",
+    )
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+
+    @property
+    def architecture(self) -> str:
+        """Its name: that of the module which defines the network."""
+        return type(self).__module__.rpartition(".")[2]
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -1,0 +1,179 @@
+"""A separator made of a network: windows or steps, devices, averages over offsets, stems that sum to the mix.
+
+A network that sees whole windows runs through `windowed.Windowed`, a causal one hop by hop; in both cases
+`separate` is the stream run through, so that live and offline are one engine.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from plugin_bridge.separation.consistency import close, share
+from plugin_bridge.separation.device import compute_device, half_precision
+from plugin_bridge.separation.gate import GatedStream, silent_for
+from plugin_bridge.separation.networks.network import CausalNetwork, Network, State
+from plugin_bridge.separation.separator import Audio, Stems, Stream
+from plugin_bridge.separation.stream import run_through
+from plugin_bridge.separation.windowed import Windowed
+
+SHIFT_SECONDS = 0.5
+"""The largest offset of the random-offset averaging."""
+
+_BATCH = {"cpu": 1, "cuda": 16, "mps": 4}
+"""Windows separated at once. A processor gains nothing from more than one, and one keeps the bits."""
+
+
+class NetworkSeparator:
+    """A network as a separator, on a compute device and ready to run.
+
+    `shifts` above 1 averages estimates over that many random delays of the input up to `SHIFT_SECONDS`
+    (Défossez et al., "Music source separation in the waveform domain", 2019, section 5.4), drawn from
+    `seed`; it costs as many times the work, and a causal network takes none. `weights` is the sha256 of
+    the file that the weights came from, None for a network that has only now been made.
+
+    Raises `ValueError` for `shifts` below 1, or above 1 with a causal network.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        device: str = "cpu",
+        shifts: int = 1,
+        seed: int = 0,
+        weights: str | None = None,
+    ) -> None:
+        if shifts < 1 or (shifts > 1 and isinstance(network, CausalNetwork)):
+            raise ValueError(f"shifts must be 1 or more, and 1 for a causal network, got {shifts}")
+        self.network = network.to(compute_device(device)).eval().requires_grad_(False)
+        self.shifts, self.seed, self.weights = shifts, seed, weights
+        self.sources, self.channels = network.sources, network.channels
+        self.sample_rate = network.sample_rate
+
+    def stream(self) -> Stream:
+        """A fresh, independent stream."""
+        if isinstance(self.network, CausalNetwork):
+            return GatedStream(_Steps(self.network))
+        return self._windowed().stream()
+
+    def separate(self, mix: Audio) -> Stems:
+        """Separate a whole signal. Shape: `(channels, frames)` to `(sources, channels, frames)`."""
+        return run_through(self.stream(), mix, self.channels, len(self.sources))
+
+    def _windowed(self) -> Windowed:
+        config = self.network.config
+        window = max(2, round(config.window_seconds * config.sample_rate))
+        hop = min(window - 1, max(1, round(window * (1 - config.overlap))))
+        return Windowed(_Windows(self.network, self._offsets()), window, hop)
+
+    def _offsets(self) -> tuple[int, ...]:
+        if self.shifts == 1:
+            return (0,)
+        most = round(SHIFT_SECONDS * self.sample_rate)
+        return tuple(np.random.default_rng(self.seed).integers(0, most + 1, self.shifts).tolist())
+
+    def _key(self) -> tuple[object, ...]:
+        known = self.weights or id(self.network)
+        return (self.network.architecture, self.network.config, known, self.shifts, self.seed)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NetworkSeparator) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Single windows through a network, their stems summing to them; several at once on an accelerator."""
+
+    network: Network
+    offsets: tuple[int, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return self.network.sources
+
+    @property
+    def sample_rate(self) -> int:
+        return self.network.sample_rate
+
+    @property
+    def channels(self) -> int:
+        return self.network.channels
+
+    def separate(self, mix: Audio) -> Stems:
+        return self.separate_windows(mix[None])[0]
+
+    def separate_windows(self, windows: Audio) -> Stems:
+        """Shape: `(windows, channels, frames)` to `(windows, sources, channels, frames)`."""
+        stems = np.zeros((len(windows), len(self.sources), *windows.shape[1:]), np.float32)
+        # Digital silence has nothing to separate, whatever a network's biases make of it.
+        sounding = np.flatnonzero(windows.any(axis=(1, 2)))
+        at_once = _BATCH[self.network.device.type]
+        for at in range(0, len(sounding), at_once):
+            chosen = sounding[at : at + at_once]
+            for which, estimates in zip(chosen, self._estimates(windows[chosen]), strict=True):
+                stems[which] = _consistent(estimates, windows[which], len(self.sources))
+        return stems
+
+    @torch.inference_mode()
+    def _estimates(self, windows: Audio) -> Stems:
+        """Mean estimates over all offsets, `(windows, estimated, channels, frames)`."""
+        mix = torch.tensor(windows, device=self.network.device)
+        half = half_precision(self.network.device)
+        estimates = self._averaged(mix, half)
+        if half is not None and not bool(torch.isfinite(estimates).all()):
+            estimates = self._averaged(mix, None)  # beyond the range of half precision
+        result: Stems = estimates.cpu().numpy()
+        return result
+
+    def _averaged(self, mix: Tensor, half: torch.dtype | None) -> Tensor:
+        with torch.autocast(mix.device.type, dtype=half, enabled=half is not None):
+            total = self._delayed(mix, self.offsets[0])
+            for offset in self.offsets[1:]:
+                total = total + self._delayed(mix, offset)
+        return total / len(self.offsets)
+
+    def _delayed(self, mix: Tensor, offset: int) -> Tensor:
+        estimates: Tensor = self.network(nn.functional.pad(mix, (offset, max(self.offsets) - offset)))
+        return estimates[..., offset : offset + mix.shape[-1]].float()
+
+
+class _Steps:
+    """A causal network's steps, their stems summing to the mix of `latency` frames ago."""
+
+    def __init__(self, network: CausalNetwork) -> None:
+        self.sources, self.channels = network.sources, network.channels
+        self.hop, self.latency, self.tail = network.hop, network.latency, network.tail
+        self._network = network
+        self.reset()
+
+    @torch.inference_mode()
+    def process(self, block: Audio) -> Stems:
+        device = self._network.device
+        made, state = self._network.step(torch.tensor(block[None], device=device), self._state)
+        estimates: Stems = made[0].cpu().numpy()
+        # A state that has overflowed would never recover by itself.
+        self._state = state if np.isfinite(estimates).all() else self._network.state(1)
+        self._past = np.concatenate((self._past, block), axis=1)
+        heard, self._past = self._past[:, : self.hop], self._past[:, self.hop :]
+        stems = _consistent(estimates, heard, len(self.sources))
+        quiet = silent_for(heard, self._quiet)
+        self._quiet = int(quiet[-1])
+        stems[..., quiet > self.tail] = 0
+        return stems
+
+    @torch.inference_mode()
+    def reset(self) -> None:
+        self._state: State = self._network.state(1)
+        self._past = np.zeros((self.channels, self.latency), np.float32)
+        self._quiet = self.tail
+
+
+def _consistent(estimates: Stems, mix: Audio, sources: int) -> Stems:
+    """All stems of a mix, an estimate that is no number taken as silence."""
+    estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
+    return close(estimates, mix) if len(estimates) < sources else share(estimates, mix)
