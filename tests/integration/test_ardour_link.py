@@ -50,17 +50,25 @@ class _Ardour(Ardour):
 
 
 class Session:
-    """A session that Ardour has open, on no sound card; `hand` moves its strips as the engineer does."""
+    """A session that Ardour has open, on no sound card; `hand` moves its strips as the engineer does.
 
-    def __init__(self, home: Path, tracks: tuple[str, ...], port: int) -> None:
+    The last of its strips is a bus, the others are tracks.
+    """
+
+    def __init__(self, home: Path, strips: tuple[str, ...], port: int) -> None:
         self.folder, self.port = home / "song", port
         for version in (7, 8, 9):
             settings = home / f".config/ardour{version}"
             settings.mkdir(parents=True)
             (settings / "config").write_text(_CONFIG_XML.format(port=port))
         self._home = home
+        *tracks, bus = strips
         with Ardour(home) as ardour:
-            ardour.create(self.folder, RATE, tracks)
+            ardour.create(self.folder, RATE, tuple(tracks))
+            ardour.load(self.folder)
+            order = "ARDOUR.PresentationInfo.Flag.AudioBus, ARDOUR.PresentationInfo.max_order"
+            ardour.run(f'Session:new_audio_route(2, 2, nil, 1, "{bus}", {order})')
+            ardour.save()
         self._ardour: _Ardour | None = None
 
     def open(self) -> None:
