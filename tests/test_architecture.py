@@ -38,6 +38,7 @@ LIBRARY_HOMES = {
     "onnxruntime": ["plugin_bridge.separation", "plugin_bridge.training"],
     "pedalboard": ["plugin_bridge.board", "plugin_bridge.training"],
     "soundfile": ["plugin_bridge.render", "plugin_bridge.training", "plugin_bridge.live.drivers"],
+    "stempeg": ["plugin_bridge.training"],
     "jack": ["plugin_bridge.live.drivers"],
     "sounddevice": ["plugin_bridge.live.drivers"],
     "pythonosc": ["plugin_bridge.control.osc"],
