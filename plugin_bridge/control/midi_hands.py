@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from plugin_bridge.control.address_space import AddressSpace, Arguments, Leaf
 from plugin_bridge.control.midi_input import Gesture
 from plugin_bridge.control.midi_map import Control
-from plugin_bridge.errors import UnknownAddress
+from plugin_bridge.errors import PluginBridgeError, UnknownAddress
 
 _NEAR = 1.5 / 127
 """A fader this near to its target holds it: a step and a half of a 7-bit controller."""
@@ -48,7 +48,7 @@ class Hands:
         try:
             leaf = self._space.find(control.target)
             self._act(gesture, control, leaf)
-        except (UnknownAddress, ValueError, TypeError) as error:
+        except (PluginBridgeError, ValueError, TypeError) as error:
             self.tell_once(f"{control.target}: {error}")
 
     def tell_once(self, sentence: str) -> None:

@@ -10,6 +10,8 @@ import mido
 from plugin_bridge.control.midi_system import MidiSystem, matching_port, plain_name
 from plugin_bridge.errors import DeviceError
 
+VIRTUAL = "virtual"
+"""The name that asks for a port of our own, which other programs connect to."""
 MOST_BYTES_A_LOOK = 8192
 """What is sent between two looks at most; half of what RtMidi's JACK client holds."""
 
@@ -82,7 +84,7 @@ class _Line:
 
 
 class Lines:
-    """Inputs and outputs for every port wished for; without any, a virtual port each way.
+    """Inputs and outputs for every port wished for; without any, or for "virtual", a port of our own.
 
     Raises `DeviceError` where virtual ports do not exist.
     """
@@ -94,13 +96,13 @@ class Lines:
         name: str = "plugin-bridge",
         listens_only: bool = False,
     ) -> None:
-        if not ports and not system.has_virtual_ports:
+        if (not ports or VIRTUAL in ports) and not system.has_virtual_ports:
             raise DeviceError(
                 "a MIDI port must be named on Windows, which has no virtual ports, got none; "
                 "make one with loopMIDI and name it"
             )
         self._system = system
-        wanted = ports or ("",)
+        wanted = ["" if port == VIRTUAL else port for port in dict.fromkeys(ports or (VIRTUAL,))]
         self._ins = [_Line(each, "in", system.input, f"{name}-midi-in") for each in wanted]
         self._outs = [
             _Line(each, "out", system.output, f"{name}-midi-out") for each in wanted if not listens_only

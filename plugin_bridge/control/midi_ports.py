@@ -12,7 +12,7 @@ from plugin_bridge.control.commands import Commands, Event, Rebuilt
 from plugin_bridge.control.midi_feedback import PERIOD_SECONDS, Feedback
 from plugin_bridge.control.midi_hands import Hands
 from plugin_bridge.control.midi_input import Decoder, Gesture, first_and_last_places
-from plugin_bridge.control.midi_lines import Lines
+from plugin_bridge.control.midi_lines import VIRTUAL, Lines
 from plugin_bridge.control.midi_map import MidiMap, load_map
 from plugin_bridge.control.midi_system import MidiSystem
 from plugin_bridge.errors import PluginBridgeError
@@ -28,11 +28,12 @@ _MOST_WAITING = 16
 class MidiRequest:
     """What MIDI is asked to be.
 
-    `ports` are parts of port names; without any, and where the map names none, there is a virtual port.
+    `map` is a name or a file; "" is the default one. `ports` are parts of port names, or "virtual"; without
+    any, and where the map names none, there is a virtual port.
     `system` is `alsa`, `jack`, `coremidi`, `windows`, or "" for the usual one.
     """
 
-    map: str = "default"
+    map: str = ""
     ports: tuple[str, ...] = ()
     system: str = ""
     server: str = ""
@@ -49,10 +50,11 @@ class MidiControl:
 
     def __init__(self, commands: Commands, space: AddressSpace, request: MidiRequest) -> None:
         self._commands, self._space = commands, space
-        self.map: MidiMap = load_map(request.map)
-        ports = request.ports or self.map.ports
+        self.map: MidiMap = load_map(request.map or "default")
+        self._ports = request.ports or self.map.ports
+        self.system = MidiSystem(request.system, request.server)
         self.events: deque[str] = deque(maxlen=100)
-        self.lines = Lines(MidiSystem(request.system, request.server), ports, request.name)
+        self.lines = Lines(self.system, self._ports, request.name)
         self._hands = Hands(space, self._perform, self.events.append)
         self._decoder = Decoder(self.map.control)
         self._feedback = Feedback(space, self.map, self.lines.send)
@@ -63,6 +65,13 @@ class MidiControl:
         self._stale, self._flushed_at, self._shown_on = True, 0.0, 0
         self.messages = 0
         """How many messages have come in."""
+
+    @property
+    def door(self) -> str:
+        """Where it listens, as a sentence."""
+        ports = ", ".join(f"'{port}'" for port in self._ports if port != VIRTUAL)
+        where = f"on {ports}" if ports else "on a port of our own"
+        return f"MIDI of {self.system.name} {where}, by the map '{self.map.name}'"
 
     async def start(self) -> None:
         """Open the ports and begin; ports that are not there yet are waited for."""

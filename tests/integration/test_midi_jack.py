@@ -13,6 +13,7 @@ import pytest
 
 from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.control.address_space import AddressSpace
+from plugin_bridge.control.commands import Rebuilt
 from plugin_bridge.control.midi_ports import MidiControl, MidiRequest
 from plugin_bridge.control.midi_system import MidiSystem, port_names
 from plugin_bridge.errors import DeviceError
@@ -197,6 +198,40 @@ def test_a_flood_and_garbage_leave_the_last_values(jack_server: JackServer) -> N
                 await until(lambda: desk.values[DRUMS] == -float("inf"), "the last value of the second")
                 assert control.messages >= 5004
                 assert len(control.events) <= 10
+
+    asyncio.run(story())
+
+
+def test_of_the_presets_asked_for_during_a_load_only_the_last_is_loaded(jack_server: JackServer) -> None:
+    async def story() -> None:
+        desk = Desk(swap_seconds=0.5)
+        loads: list[object] = []
+        desk.watch(lambda event: loads.append(event) if isinstance(event, Rebuilt) else None)
+        programs = {name: mido.Message("program_change", program=n) for n, name in enumerate(desk.presets())}
+        with FaderBox(jack_server) as box:
+            async with playing(jack_server, desk) as control:
+                box.send(*[programs[name] for name in ["flat", *["broken", "loud"] * 20, "flat", "loud"]])
+                await until(lambda: desk.preset[0] == "loud", "the last preset")
+                assert len(loads) <= 2
+                box.send(programs["broken"], mido.Message("program_change", program=99))
+                await until(lambda: any("/preset/load" in event for event in control.events), "a refusal")
+                assert desk.preset[0] == "loud"
+
+    asyncio.run(story())
+
+
+def test_without_a_server_midi_is_off_and_says_so_once() -> None:
+    async def story() -> None:
+        desk = Desk()
+        space = AddressSpace(desk)
+        control = MidiControl(desk, space, MidiRequest(system="jack", server="nobody"))
+        assert control.door == "MIDI of jack on a port of our own, by the map 'default'"
+        await control.start()
+        await asyncio.sleep(1.5)
+        await control.close()
+        assert (
+            sum("MIDI is off: MIDI must have a running JACK server" in event for event in control.events) == 1
+        )
 
     asyncio.run(story())
 
