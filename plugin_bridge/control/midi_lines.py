@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import mido
@@ -14,6 +15,8 @@ VIRTUAL = "virtual"
 """The name that asks for a port of our own, which other programs connect to."""
 MOST_BYTES_A_LOOK = 8192
 """What is sent between two looks at most; half of what RtMidi's JACK client holds."""
+_MOST_LOOKS_SKIPPED = 64
+"""How long a system that refuses is left alone; its libraries complain on the terminal each time."""
 
 
 class _Line:
@@ -79,7 +82,8 @@ class _Line:
         """Leave the system."""
         client, self._client, self.port = self._client, None, None
         if client is not None:
-            client.close_port()
+            with suppress(OSError, RuntimeError):  # of a device or a server that is gone
+                client.close_port()
             client.delete()
 
 
@@ -109,7 +113,8 @@ class Lines:
         ]
         self._life: tuple[str, ...] = ()
         self._said = ""
-        self._budget = 0
+        self._budget = self._rest = 0
+        self._patience = 1
         self.garbage = 0
         """Messages that are none."""
         self.opened = 0
@@ -123,13 +128,17 @@ class Lines:
             self.close()
         if absent := self._system.absent():
             return self._once(f"MIDI is off: {absent}; it comes on by itself")
+        if self._rest > 0:
+            self._rest -= 1
+            return []
         before = [line.port for line in self._outs]
         try:
             news = [sentence for line in (*self._ins, *self._outs) for sentence in line.look()]
         except (OSError, RuntimeError) as error:
             self.close()
+            self._patience = self._rest = min(2 * self._patience, _MOST_LOOKS_SKIPPED)
             return self._once(f"MIDI is off: the system '{self._system.name}' must answer, got: {error}")
-        self._life, self._budget = life, MOST_BYTES_A_LOOK
+        self._life, self._budget, self._patience = life, MOST_BYTES_A_LOOK, 1
         after = [line.port for line in self._outs]
         self.opened += sum(now is not None and now != was for was, now in zip(before, after, strict=True))
         if self._said:

@@ -32,6 +32,7 @@ _USUAL = {"darwin": "coremidi", "win32": "windows"}
 _ALSA_NUMBERS = re.compile(r" \d+:\d+$")
 _SEQUENCER, _SOCKETS = Path("/dev/snd/seq"), Path("/proc/net/unix")
 _LISTENING = 0x10000
+_ALWAYS = ("always",)
 
 
 def plain_name(port: str) -> str:
@@ -97,11 +98,15 @@ class MidiSystem:
         The listening sockets of the server, as the kernel numbers them: asking JACK itself would need a
         client, and an old client goes on seeing the ports of a server that is dead.
         """
-        if self.name != "jack" or not _SOCKETS.exists():
-            return ("always",)
+        if self.name != "jack":
+            return _ALWAYS
+        try:
+            sockets = _SOCKETS.read_text("utf-8", "replace").splitlines()[1:]
+        except OSError:  # not Linux, or hidden from us: opening a client tells
+            return _ALWAYS
         ours = re.compile(rf"/(jack_{re.escape(self.server)}_\d+_\d+|pipewire-0)$")
         found = []
-        for line in _SOCKETS.read_text("utf-8", "replace").splitlines()[1:]:
+        for line in sockets:
             fields = line.split(maxsplit=7)
             if len(fields) == 8 and int(fields[3], 16) & _LISTENING and ours.search(fields[7]):
                 found.append(fields[6])
