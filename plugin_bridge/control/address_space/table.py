@@ -139,7 +139,8 @@ class _Rows:
         elif parameter.kind == "switch":
             yield from self.switch(path, f"{_WHAT.get(name, name)}{of}: 1 on, 0 off", parameter)
         else:
-            yield from self.native(path, f"{_WHAT.get(name, name)}{of}", parameter)
+            fixed = "; fixed, since it would change the latency" if parameter.changes_delay else ""
+            yield from self.native(path, f"{_WHAT.get(name, name)}{of}{fixed}", parameter)
 
     def gain(self, path: str, parameter: Parameter) -> Iterator[Leaf]:
         """A level in its three forms."""
@@ -202,7 +203,7 @@ class _Rows:
             travel.choices if travel else (),
             default,
             readable=True,
-            writable=True,
+            writable=not parameter.changes_delay,
             key=key,
             topic=STATE,
             view=shown,
