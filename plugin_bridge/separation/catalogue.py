@@ -1,6 +1,7 @@
 """The catalogue: from a model's name to its card, and from the card to a separator.
 
 A model is a folder with a `card.toml`; ours and the user's have the same form (`folders.data_folders`).
+The model of a network also has weights; before it is trained, its folder is not in the catalogue.
 """
 
 import hashlib
@@ -11,14 +12,18 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from plugin_bridge.errors import ModelError
 from plugin_bridge.folders import data_folders
+from plugin_bridge.separation import networks
 from plugin_bridge.separation.device import check_device
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
+
+if TYPE_CHECKING:
+    from plugin_bridge.separation.network_separator import NetworkSeparator
 
 _CLASSICAL = {
     "bands": "Bands",
@@ -39,8 +44,15 @@ NAME = re.compile(r"[a-z0-9_-]+")
 """What model and preset names look like."""
 
 
+_NETWORK_SEPARATOR = "plugin_bridge.separation.network_separator"
+_RUN_KEYS = ("shifts", "seed")  # what a config may say of running a network, beside the network's own
+
+
 class Card(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What a model folder says about itself; `latency`, `hop` in frames at `sample_rate` Hz."""
+    """What a model folder says about itself; `latency`, `hop` in frames at `sample_rate` Hz.
+
+    The card of a network names the file of its `weights`, beside the card, and its `sha256`.
+    """
 
     architecture: str
     summary: str
@@ -55,28 +67,47 @@ class Card(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     latency: int | None = None
     hop: int | None = None
     window_seconds: float | None = None
+    weights: str | None = None
+    sha256: str | None = None
     scores: dict[str, str | int | float] = msgspec.field(default_factory=dict)
     config: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def names() -> list[str]:
-    """Names of all models that can be used, sorted."""
-    found = {path.parent.name for folder in data_folders("models") for path in folder.glob("*/card.toml")}
-    return sorted(name for name in found if NAME.fullmatch(name))
+    """Names of all models that can be used, sorted; networks without weights cannot."""
+    found = {path.parent for folder in data_folders("models") for path in folder.glob("*/card.toml")}
+    return sorted({path.name for path in found if NAME.fullmatch(path.name) and _ready(path)})
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model, the user's before ours. Raises `ModelError` for an unknown name."""
+    """The folder of a model, the user's before ours. Raises `ModelError` for an unknown or untrained one."""
     if not isinstance(name, str):
         raise TypeError(f"a model must be named by a string, got {name!r}")
-    if NAME.fullmatch(name):
-        for folder in data_folders("models"):
-            if (folder / name / "card.toml").is_file():
-                return folder / name
+    here = [folder / name for folder in data_folders("models")] if NAME.fullmatch(name) else []
+    here = [folder for folder in here if (folder / "card.toml").is_file()]
+    for folder in here:
+        if _ready(folder):
+            return folder
     known = names()
+    if here:
+        raise ModelError(
+            f"model '{name}' must have weights, got a network that is not trained; train it by its recipe, "
+            f"or choose one of: {', '.join(known)}"
+        )
     near = get_close_matches(name, known, n=1)
     remedy = f"did you mean '{near[0]}'?" if near else f"known models: {', '.join(known)}"
     raise ModelError(f"model must be one of the catalogue, got '{name}'; {remedy}")
+
+
+def _ready(folder: Path) -> bool:
+    """Whether a folder is a model, not a network still without weights; a broken card is `card`'s to tell."""
+    try:
+        its = tomllib.loads((folder / "card.toml").read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return True
+    if its.get("architecture") not in networks.architectures():
+        return True
+    return isinstance(its.get("weights"), str) and (folder / its["weights"]).is_file()
 
 
 def card(name: str) -> Card:
@@ -96,7 +127,10 @@ def load(name: str = DEFAULT_MODEL, device: str = "auto") -> Separator:
     check_device(device)
     its = card(name)
     try:
-        separator = build(its.architecture, its.config)
+        if its.architecture in networks.architectures():
+            separator: Separator = _trained(model_folder(name), its, its.config, device)
+        else:
+            separator = build(its.architecture, its.config)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the card of model '{name}' must describe a separator, got: {error}") from error
     _compare(name, its, separator)
@@ -105,6 +139,16 @@ def load(name: str = DEFAULT_MODEL, device: str = "auto") -> Separator:
 
 def _compare(name: str, its: Card, separator: Separator) -> None:
     """Raise `ModelError` where a card says other than what its separator does."""
+    for key, value in stated(separator).items():
+        if getattr(its, key) != value:
+            raise ModelError(
+                f"the card of model '{name}' must state its separator's {key}, got {getattr(its, key)} "
+                f"for {value}; mend the card"
+            )
+
+
+def stated(separator: Separator) -> dict[str, Any]:
+    """What the card of a separator must say of it, by key."""
     truth: dict[str, Any] = {
         "sources": list(separator.sources),
         "sample_rate": separator.sample_rate,
@@ -115,19 +159,21 @@ def _compare(name: str, its: Card, separator: Separator) -> None:
     if isinstance(separator, StreamingSeparator):
         stream = separator.stream()
         truth |= {"latency": stream.latency, "hop": stream.hop}
-    for key, value in truth.items():
-        if getattr(its, key) != value:
-            raise ModelError(
-                f"the card of model '{name}' must state its separator's {key}, got {getattr(its, key)} "
-                f"for {value}; mend the card"
-            )
+    return truth
 
 
-def build(architecture: str, config: dict[str, Any]) -> Separator:
+def build(architecture: str, config: dict[str, Any], device: str = "auto") -> Separator:
     """A separator of `architecture` with `config` as its constructor's arguments.
 
-    Raises `ModelError` for an unknown architecture, `TypeError` or `ValueError` for a bad config.
+    The config of a network also names the sha256 of its `weights`, which a model of the catalogue must have.
+    Raises `ModelError` for an unknown architecture or unknown weights, `TypeError` or `ValueError` for a bad
+    config.
     """
+    if architecture in networks.architectures():
+        rest = dict(config)
+        sha256 = rest.pop("weights", None)
+        model = _of_weights(architecture, sha256)
+        return _trained(model_folder(model), card(model), rest, device)
     kind = _class(architecture)
     unknown = sorted(set(config) - {field.name for field in fields(kind)})
     if unknown:
@@ -139,11 +185,27 @@ def build(architecture: str, config: dict[str, Any]) -> Separator:
     return separator
 
 
+def _of_weights(architecture: str, sha256: object) -> str:
+    """The name of the model with the weights of a sha256. Raises `ModelError` where there is none."""
+    for name in names():
+        try:
+            its = card(name)
+        except ModelError:
+            continue  # a broken card is for those to hear of who ask for its model
+        if its.sha256 is not None and (its.architecture, its.sha256) == (architecture, sha256):
+            return name
+    raise ModelError(
+        f"weights of {architecture} must be of a model in the catalogue, got {sha256}; install its folder"
+    )
+
+
 def describe(separator: Separator) -> dict[str, Any]:
     """The architecture and the config from which `build` makes an equal separator.
 
     Raises `TypeError` for a separator that the catalogue does not know.
     """
+    if type(separator).__module__ == _NETWORK_SEPARATOR:
+        return _describe_network(separator)
     for architecture in _CLASSICAL:
         kind = type(separator)
         if (kind.__module__, kind.__name__) == (_module(architecture), _CLASSICAL[architecture]):
@@ -152,6 +214,35 @@ def describe(separator: Separator) -> dict[str, Any]:
         f"separator must be one that the catalogue can build, got {type(separator).__name__}; "
         "name a model instead, or keep the object yourself"
     )
+
+
+def _describe_network(separator: Any) -> dict[str, Any]:
+    if separator.weights is None:
+        raise TypeError(
+            "separator must be trained to be described, got a network whose weights are in no file"
+        )
+    run = {"shifts": separator.shifts, "seed": separator.seed} if separator.shifts > 1 else {}
+    config = {**networks.values(separator.network.config), **run, "weights": separator.weights}
+    return {"architecture": separator.network.architecture, "config": config}
+
+
+def _trained(folder: Path, its: Card, config: dict[str, Any], device: str) -> "NetworkSeparator":
+    """The separator of a network's folder. Raises `ModelError`, and `ValueError` for a bad config."""
+    # torch takes seconds to import, and methods without weights never need it.
+    from plugin_bridge.separation import checkpoint
+    from plugin_bridge.separation.network_separator import NetworkSeparator
+
+    weights = its.weights or ""
+    if its.sha256 is None or Path(weights).name != weights:
+        raise ModelError(
+            f"the card of model '{folder.name}' must name a file beside it as weights, and its sha256, "
+            f"got '{weights}' and {its.sha256}"
+        )
+    run = {key: config[key] for key in _RUN_KEYS if key in config}
+    rest = {key: value for key, value in config.items() if key not in _RUN_KEYS}
+    networks.config(its.architecture, rest)  # a bad card is another fault than a bad file
+    network = checkpoint.load(folder / weights, sha256=its.sha256, architecture=its.architecture, config=rest)
+    return NetworkSeparator(network, device=device, weights=its.sha256, **run)
 
 
 def model_hash(name: str) -> str:
@@ -169,7 +260,8 @@ def model_hash(name: str) -> str:
 @cache
 def _class(architecture: str) -> Any:
     if architecture not in _CLASSICAL:
-        raise ModelError(f"architecture must be one of {', '.join(_CLASSICAL)}, got '{architecture}'")
+        known = ", ".join([*_CLASSICAL, *networks.architectures()])
+        raise ModelError(f"architecture must be one of {known}, got '{architecture}'")
     return getattr(import_module(_module(architecture)), _CLASSICAL[architecture])
 
 

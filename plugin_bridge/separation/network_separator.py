@@ -105,7 +105,8 @@ class _Windows:
         return self.network.channels
 
     def separate(self, mix: Audio) -> Stems:
-        return self.separate_windows(mix[None])[0]
+        stems: Stems = self.separate_windows(mix[None])[0]
+        return stems
 
     def separate_windows(self, windows: Audio) -> Stems:
         """Shape: `(windows, channels, frames)` to `(windows, sources, channels, frames)`."""
@@ -127,8 +128,8 @@ class _Windows:
         estimates = self._averaged(mix, half)
         if half is not None and not bool(torch.isfinite(estimates).all()):
             estimates = self._averaged(mix, None)  # beyond the range of half precision
-        result: Stems = estimates.cpu().numpy()
-        return result
+        made: Stems = estimates.cpu().numpy()
+        return made
 
     def _averaged(self, mix: Tensor, half: torch.dtype | None) -> Tensor:
         with torch.autocast(mix.device.type, dtype=half, enabled=half is not None):
@@ -149,6 +150,9 @@ class _Steps:
         self.sources, self.channels = network.sources, network.channels
         self.hop, self.latency, self.tail = network.hop, network.latency, network.tail
         self._network = network
+        self._state: State = {}
+        self._past: Audio = np.zeros((0, 0), np.float32)
+        self._quiet = 0
         self.reset()
 
     @torch.inference_mode()
@@ -168,7 +172,7 @@ class _Steps:
 
     @torch.inference_mode()
     def reset(self) -> None:
-        self._state: State = self._network.state(1)
+        self._state = self._network.state(1)
         self._past = np.zeros((self.channels, self.latency), np.float32)
         self._quiet = self.tail
 
