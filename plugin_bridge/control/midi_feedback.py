@@ -70,7 +70,7 @@ class Feedback:
         try:
             leaf = self._space.find(control.target)
         except UnknownAddress:
-            return _steps(control, 0.0)
+            return 0  # a ring goes dark
         return None if leaf.travel is None else _steps(control, control.place(leaf.position()))
 
     def _show(self, control: Control, steps: int) -> bool:
