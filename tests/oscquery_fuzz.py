@@ -10,7 +10,6 @@ import os
 import random
 import struct
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -241,21 +240,21 @@ def client_frame(
 
 
 def _frame(dice: random.Random) -> bytes:
-    """Mostly a frame that is well-formed and holds nonsense, so that much of it gets through."""
-    kinds: tuple[Callable[[random.Random], bytes], ...] = (_text, _osc)
-    opcode, payload = (0x81, _text(dice)) if dice.choice(kinds) is _text else (0x82, _osc(dice))
+    """Mostly a frame that is well-formed and holds nonsense: a broken one ends the connection."""
+    opcode, payload = (0x81, _text(dice)) if dice.random() < 0.5 else (0x82, _osc(dice))
     roll = dice.random()
-    if roll < 0.85:
+    if roll < 0.92:
         return client_frame(opcode, payload)
-    if roll < 0.88:
+    if roll < 0.97:  # in two parts, with a ping between them
+        first, ping, second = (opcode & 0x0F, payload[:20]), (0x89, _noise(dice, 125)), (0x80, payload[20:])
+        return b"".join(client_frame(*part) for part in (first, ping, second))
+    if roll < 0.975:
         return client_frame(dice.randrange(256), payload)
-    if roll < 0.91:
-        return client_frame(opcode & 0x0F, payload[:20]) + client_frame(0x80, payload[20:])  # in two parts
-    if roll < 0.93:
-        return client_frame(0x89, _noise(dice, 200))  # a ping, sometimes longer than pings may be
-    if roll < 0.95:
+    if roll < 0.98:
+        return client_frame(0x89, dice.randbytes(126))  # longer than a ping may be
+    if roll < 0.985:
         return client_frame(opcode, payload, length=dice.choice((0, 3, 125, 70_000, 2**62)))
-    if roll < 0.97:
+    if roll < 0.99:
         return client_frame(opcode, payload, mask=False)
     return _spoiled(dice, client_frame(opcode, payload))
 

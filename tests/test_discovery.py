@@ -23,6 +23,7 @@ from plugin_bridge.control.discovery import (
     check_multicast,
     reachable,
 )
+from plugin_bridge.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -175,3 +176,9 @@ def test_all_interfaces_are_announced_without_loopback_where_there_are_others(ho
     assert LOOPBACK not in addresses or addresses == [LOOPBACK]
     for address in addresses:
         socket.inet_aton(address)
+
+
+def test_a_missing_library_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zeroconf", None)
+    with pytest.raises(DeviceError, match=r"pip install 'plugin-bridge\[live\]'"):
+        asyncio.run(Discovery(Announcement()).start())

@@ -21,6 +21,7 @@ from plugin_bridge.control.layouts.open_stage_control import open_stage_control
 from plugin_bridge.control.layouts.reaper import reaper
 from plugin_bridge.control.layouts.sheet import Sheet
 from plugin_bridge.control.layouts.touchosc import touchosc
+from plugin_bridge.errors import DeviceError
 from tests.control_desk import SOURCES, parameters_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -248,3 +249,9 @@ def test_what_cannot_be_is_one_sentence(words: tuple[str, ...], said: str, tmp_p
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_library_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "py2tosc", None)
+    with pytest.raises(DeviceError, match=r"pip install 'plugin-bridge\[live\]'"):
+        touchosc(SHEET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 
 import aiohttp
 import pytest
@@ -138,6 +139,17 @@ def test_an_address_of_another_machine_is_one_sentence(host: str) -> None:
 def test_beyond_this_machine_senders_must_be_named() -> None:
     with pytest.raises(ValueError, match="senders"):
         OscQueryRequest(host="0.0.0.0")
+
+
+def test_a_missing_library_is_one_sentence_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+
+    async def whole() -> None:
+        desk = Desk()
+        with pytest.raises(DeviceError, match=r"pip install 'plugin-bridge\[live\]'"):
+            await OscQueryServer(desk, AddressSpace(desk), OscQueryRequest(port=0)).start()
+
+    asyncio.run(whole())
 
 
 def test_fuzzed_requests_and_frames_leave_the_server_as_it_was() -> None:
