@@ -156,6 +156,8 @@ class OscQueryServer:
 
     def _rebuild(self) -> None:
         before, self._tree = self._tree, Tree(self._space.leaves.values())
+        if not self._listeners:
+            return
         notices = [path_notice(command, path) for command, path in differences(before, self._tree)]
         for listener in self._listeners:
             for notice in notices:

@@ -45,8 +45,6 @@ class Tree:
             self._at(leaf.path).leaf = leaf
             for alias in leaf.aliases:
                 self._alias(alias, leaf.path)
-        self.shapes = self._shapes()
-        """What stays at every node while values move, by path: what a client has cached."""
 
     def _at(self, path: str) -> Node:
         node = self._nodes.get(path)
@@ -66,9 +64,16 @@ class Tree:
         """The node of a path or alias, a slash at its end forgiven; None where there is none."""
         return self._nodes.get(path if path == "/" else path.removesuffix("/"))
 
-    def _shapes(self) -> dict[str, str]:
-        steady = {name: give for name, give in ATTRIBUTES.items() if name != "VALUE"}
-        return {node.path: to_json(_given(node, steady)) for node in self.root.walk()}
+    def shapes(self) -> dict[str, tuple[object, ...]]:
+        """What stays at every node while values move, by path: what a client has cached."""
+        return {node.path: _shape(node.leaf) for node in self.root.walk()}
+
+
+def _shape(leaf: Leaf | None) -> tuple[object, ...]:
+    if leaf is None:
+        return ()
+    bounds = (leaf.lowest, leaf.highest, leaf.choices, leaf.unit)
+    return (leaf.types, leaf.readable, leaf.writable, leaf.description, *bounds)
 
 
 def differences(before: Tree, after: Tree) -> list[tuple[str, str]]:
@@ -77,7 +82,7 @@ def differences(before: Tree, after: Tree) -> list[tuple[str, str]]:
     Of what went or came, only the topmost nodes; at last that all below the root has changed, since values
     are others everywhere.
     """
-    old, new = before.shapes, after.shapes
+    old, new = before.shapes(), after.shapes()
     gone = [path for path in old if path not in new and _parent(path) in new]
     come = [path for path in new if path not in old and _parent(path) in old]
     turned = [path for path in new if path in old and old[path] != new[path]]
