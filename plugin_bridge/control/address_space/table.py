@@ -176,6 +176,8 @@ class _Rows:
             yield self.moved(path, "s", f"{text}, by name or number from 1", parameter, shown, travel)
         else:
             yield self.moved(path, "f", text, parameter, view.NUMBER, travel, unit=parameter.unit)
+        if parameter.key.slot is None:
+            return  # a strip's own numbers are 0 to 1 already
         place = view.norm_view(travel)
         yield self.moved(f"{path}/norm", "f", f"{text}, as 0 to 1", parameter, place, Travel(0, 1))
 
