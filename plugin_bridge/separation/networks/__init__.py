@@ -1,7 +1,8 @@
 """The architectures: every module of this package but `network` is one, by its own name.
 
-Such a module has `PRESETS`, configs by name (the paper's sizes, and `tiny` for tests), and
-`build(config)`, which gives the untrained network. Nothing here imports torch before it is needed.
+Such a module has `PRESETS`, configs by name (the paper's sizes; those for tests begin with `tiny`), and
+`build(config)`, which gives the untrained network. It may have `STATED`, what the paper says of a preset's
+size or speed, as text by preset. Nothing here imports torch before it is needed.
 """
 
 import pkgutil

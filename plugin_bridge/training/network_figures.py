@@ -1,0 +1,164 @@
+"""What a network costs and sees, measured on the network itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from plugin_bridge.separation.network_separator import NetworkSeparator
+from plugin_bridge.separation.networks.network import CausalNetwork, Network
+
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+_LONGEST_TIMING_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """How far from an output frame its input lies, in frames; None reaches the end of the window."""
+
+    back: int | None
+    ahead: int | None
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def window_frames(network: Network) -> int:
+    """How many frames the network is given at once."""
+    if isinstance(network, CausalNetwork):
+        return network.hop
+    return max(2, round(network.config.window_seconds * network.sample_rate))
+
+
+def multiply_adds_per_second(network: Network) -> float:
+    """Multiply-adds for one second of audio, overlaps of windows included.
+
+    Convolutions, matrix products and attention are counted as they are run, recurrent layers by their
+    sizes; Fourier transforms, activations and sums are not counted.
+    """
+    network = network.eval()
+    counter = FlopCounterMode(display=False)
+    recurrent = _RecurrentCount(counter)
+    hooks = [
+        hook
+        for layer in network.modules()
+        if isinstance(layer, nn.RNNBase)
+        for hook in recurrent.hooks(layer)
+    ]
+    try:
+        with counter, torch.inference_mode():
+            _one_window(network)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    total = counter.get_total_flops() / 2 + recurrent.multiply_adds
+    share = 1.0 if isinstance(network, CausalNetwork) else 1 - network.config.overlap
+    return total * network.sample_rate / (window_frames(network) * share)
+
+
+def receptive_field(network: Network) -> Field:
+    """Where the gradient of a middle output frame is not zero, for all sources and channels together.
+
+    The input grows from half a second to the window until twice as much of it changes nothing.
+    """
+    network = network.eval().requires_grad_(False)
+    whole = max(2, round(network.config.window_seconds * network.sample_rate))
+    frames = min(whole, max(64, network.sample_rate // 2))
+    field = _field(network, frames)
+    while frames < whole:
+        frames, before = min(whole, 2 * frames), field
+        field = _field(network, frames)
+        if field == before and None not in (field.back, field.ahead):
+            break
+    return field
+
+
+def algorithmic_latency_seconds(network: Network) -> float:
+    """Hop and look-ahead of the network's stream, in seconds."""
+    stream = NetworkSeparator(network).stream()
+    return (stream.hop + stream.latency) / network.sample_rate
+
+
+def real_time_factor(network: Network, rounds: int = 3) -> float:
+    """Processing time over audio time of the network's stream on one thread; the best of `rounds`."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _real_time_factor(network, rounds)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _real_time_factor(network: Network, rounds: int) -> float:
+    stream = NetworkSeparator(network).stream()
+    hops = max(1, math.ceil(_LONGEST_TIMING_SECONDS / rounds * network.sample_rate / stream.hop))
+    noise = np.random.default_rng(0).standard_normal((network.channels, stream.hop)).astype(np.float32) * 0.1
+    # From the first to the last window full of sound, so that no part of the work is skipped as silence.
+    for _ in range(math.ceil((stream.hop + stream.latency) / stream.hop)):
+        stream.process(noise)
+    took = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(hops):
+            stream.process(noise)
+        took.append(time.perf_counter() - start)
+    return min(took) * network.sample_rate / (hops * stream.hop)
+
+
+def _one_window(network: Network) -> None:
+    mix = torch.zeros(1, network.channels, window_frames(network), device=network.device)
+    if isinstance(network, CausalNetwork):
+        network.step(mix, network.state(1))
+    else:
+        network(mix)
+
+
+def _field(network: Network, frames: int) -> Field:
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(1, network.channels, frames, generator=generator).requires_grad_(True)
+    middle = frames // 2
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(network(mix)[..., middle].sum(), mix)
+    touched = torch.nonzero(gradient.abs().amax(dim=(0, 1))).flatten()
+    if not touched.numel():
+        return Field(0, 0)
+    first, last = int(touched[0]), int(touched[-1])
+    return Field(middle - first if first > 0 else None, last - middle if last < frames - 1 else None)
+
+
+class _RecurrentCount:
+    """Counts recurrent layers by their sizes, whatever of them the counter sees by itself."""
+
+    def __init__(self, counter: FlopCounterMode) -> None:
+        self.multiply_adds = 0.0
+        self._counter = counter
+        self._before = 0
+
+    def hooks(self, layer: nn.RNNBase) -> list[Any]:
+        return [layer.register_forward_pre_hook(self._enter), layer.register_forward_hook(self._leave)]
+
+    def _enter(self, layer: nn.Module, given: tuple[Any, ...]) -> None:
+        self._before = self._counter.get_total_flops()
+
+    def _leave(self, layer: nn.Module, given: tuple[Any, ...], made: object) -> None:
+        assert isinstance(layer, nn.RNNBase)
+        sequence: Tensor = given[0]
+        steps = sequence.numel() // sequence.shape[-1]
+        directions = 2 if layer.bidirectional else 1
+        out = layer.proj_size or layer.hidden_size
+        each = 0
+        for depth in range(layer.num_layers):
+            wide = layer.input_size if depth == 0 else out * directions
+            each += directions * _GATES[layer.mode] * layer.hidden_size * (wide + out)
+            each += directions * layer.proj_size * layer.hidden_size
+        seen = (self._counter.get_total_flops() - self._before) / 2
+        self.multiply_adds += each * steps - seen
