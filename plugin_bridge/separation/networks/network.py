@@ -124,6 +124,18 @@ class CausalNetwork(Network):
         Shape: `(batch, channels, hop)` to `(batch, estimated, channels, hop)`.
         """
 
+    def continued(self, mix: Tensor, state: State) -> tuple[Tensor, State]:
+        """The steps of a part of a stream, in one piece, `latency` frames late, and the state behind it.
+
+        Shape: `(batch, channels, n * hop)` to `(batch, estimated, channels, n * hop)`. A subclass may compute
+        the same in parallel.
+        """
+        parts = []
+        for at in range(0, mix.shape[-1], self.hop):
+            stems, state = self.step(mix[..., at : at + self.hop], state)
+            parts.append(stems)
+        return torch.cat(parts, dim=-1), state
+
     def forward(self, mix: Tensor) -> Tensor:
         """All steps of a signal, the latency taken out; a subclass may compute the same in parallel.
 
@@ -132,8 +144,5 @@ class CausalNetwork(Network):
         frames = mix.shape[-1]
         room = -(-(frames + self.latency) // self.hop) * self.hop
         padded = nn.functional.pad(mix, (0, room - frames))
-        state, parts = self.state(mix.shape[0]), []
-        for at in range(0, room, self.hop):
-            stems, state = self.step(padded[..., at : at + self.hop], state)
-            parts.append(stems)
-        return torch.cat(parts, dim=-1)[..., self.latency : self.latency + frames]
+        stems, _ = self.continued(padded, self.state(mix.shape[0]))
+        return stems[..., self.latency : self.latency + frames]

@@ -1,0 +1,194 @@
+"""The training loop: resumed runs, budgets, what stops a run, and every shipped recipe's smoke run."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import soundfile
+
+from plugin_bridge.errors import ModelError
+from plugin_bridge.separation import checkpoint, networks
+from plugin_bridge.separation.networks.network import CausalNetwork
+from plugin_bridge.training.__main__ import main
+from plugin_bridge.training.loop import Run
+from plugin_bridge.training.losses import loss_of
+from plugin_bridge.training.recipe import Budget, Examples, Objective, Optimiser, Recipe, load_recipe
+from plugin_bridge.training.remix import Batches
+from plugin_bridge.training.songs import batches_of
+
+RECIPES = sorted((Path(__file__).parent.parent / "models").glob("*/recipe.toml"))
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three songs of noise and tones, two seconds each."""
+    folder = tmp_path_factory.mktemp("songs")
+    for number in range(3):
+        generator = np.random.default_rng(number)
+        for at, source in enumerate(("vocals", "drums", "bass", "other", "accompaniment", "voice")):
+            place = folder / f"song {number}"
+            place.mkdir(exist_ok=True)
+            time = np.arange(2 * 22050) / 22050
+            tone = np.sin(2 * np.pi * (110 * (at + 1) + number) * time)[:, None]
+            noise = generator.standard_normal((2 * 22050, 2))
+            soundfile.write(place / f"{source}.wav", 0.1 * tone + 0.02 * noise, 22050)
+    return folder
+
+
+def recipe(**changes) -> Recipe:
+    return Recipe(
+        architecture=changes.pop("architecture", "unet"),
+        config={"preset": "tiny"},
+        examples=Examples(seconds=0.5, batch=2, **changes.pop("examples", {})),
+        optimiser=Optimiser(learning_rate=1e-3, warm_up_steps=3),
+        budget=Budget(steps=changes.pop("steps", 12)),
+        **changes,
+    )
+
+
+def run_of(which: Recipe, songs: Path, folder: Path, cache: Path, resume: bool = False) -> Run:
+    batches = batches_of(which, [songs], cache)
+    return Run(which, batches, folder, device="cpu", resume=resume, note=lambda line: None)
+
+
+class Interrupting(Batches):
+    """Batches during one of which somebody presses Ctrl-C."""
+
+    def __init__(self, batches: Batches, at: int) -> None:
+        super().__init__(batches.songs, batches.sampling, seed=batches.seed)
+        self._at = at
+
+    def part(self, run, position):
+        self._at -= 1
+        if self._at == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().part(run, position)
+
+
+CAUSAL = [
+    name
+    for name in networks.architectures()
+    if isinstance(networks.build(name, {"preset": "tiny"}), CausalNetwork)
+]
+
+
+@pytest.mark.parametrize(("architecture", "consecutive"), [("unet", 1), *((name, 4) for name in CAUSAL)])
+def test_interrupted_run_goes_on_as_if_it_had_not_been(songs, tmp_path, architecture, consecutive):
+    which = recipe(architecture=architecture, examples={"consecutive": consecutive})
+    whole = run_of(which, songs, tmp_path / "whole", tmp_path / "cache")
+    assert whole.train().finished
+    broken = run_of(which, songs, tmp_path / "broken", tmp_path / "cache")
+    broken.batches = Interrupting(broken.batches, 6)
+    outcome = broken.train()
+    assert 0 < outcome.steps < 12 and not outcome.finished
+    resumed = run_of(which, songs, tmp_path / "broken", tmp_path / "cache", resume=True)
+    assert resumed.train().steps == 12
+    for name in ("weights", "progress"):
+        one = checkpoint.read(tmp_path / "whole" / f"{name}.safetensors").tensors
+        other = checkpoint.read(tmp_path / "broken" / f"{name}.safetensors").tensors
+        assert one.keys() == other.keys()
+        for key in one:
+            assert one[key].equal(other[key]), key
+
+
+def test_loss_falls_and_is_logged(songs, tmp_path):
+    training = run_of(recipe(steps=60), songs, tmp_path / "run", tmp_path / "cache")
+    training.train()
+    with (tmp_path / "run" / "log.csv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0]
+    assert list((tmp_path / "run").glob("events.*"))
+    network = checkpoint.load(tmp_path / "run" / "weights.safetensors")
+    assert network.architecture == "unet"
+
+
+def test_run_in_minutes_plans_its_steps_once(songs, tmp_path):
+    which = msgspec.structs.replace(recipe(), budget=Budget(minutes=0.03))
+    training = run_of(which, songs, tmp_path / "run", tmp_path / "cache")
+    outcome = training.train()
+    assert outcome.finished and outcome.steps > 8
+    rates = [training.learning_rate(step) for step in (3, outcome.steps)]
+    assert rates[0] > rates[1]
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(songs, tmp_path):
+    training = run_of(recipe(steps=4), songs, tmp_path / "run", tmp_path / "cache")
+    training.train()
+    kept = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    longer = run_of(recipe(steps=20), songs, tmp_path / "run", tmp_path / "cache", resume=True)
+    next(iter(longer.network.parameters())).data.fill_(float("nan"))
+    with pytest.raises(ModelError, match=r"finite, got nan at step 4.*resume"):
+        longer.train()
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == kept
+
+
+def test_folder_with_a_run_is_not_overwritten(songs, tmp_path):
+    run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache").train()
+    with pytest.raises(ModelError, match="--resume"):
+        run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache")
+
+
+def test_run_of_another_recipe_is_not_gone_on_with(songs, tmp_path):
+    run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache").train()
+    with pytest.raises(ModelError, match="this very recipe"):
+        run_of(recipe(steps=2, seed=5), songs, tmp_path / "run", tmp_path / "cache", resume=True)
+    with pytest.raises(ModelError, match="readable file"):
+        run_of(recipe(steps=2), songs, tmp_path / "none", tmp_path / "cache", resume=True)
+    (tmp_path / "run" / "progress.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(ModelError, match="pickle"):
+        run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("architecture = 'unet'\nseconds = 3", "seconds"),
+        ("architecture = 'unet'\n[examples]\nsecond = 3", "second"),
+        ("architecture = 'unet'\n[examples]\nseconds = -3", "examples.seconds"),
+        ("[examples]", "architecture"),
+        ("architecture = ", "TOML"),
+    ],
+)
+def test_recipe_with_a_mistake_is_one_sentence(tmp_path, text, message, capsys):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=message):
+        load_recipe(path)
+    assert main(["train", str(path), "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_folder_without_songs_is_one_sentence(tmp_path, capsys):
+    path = tmp_path / "recipe.toml"
+    path.write_text("architecture = 'unet'\nconfig = {preset = 'tiny'}")
+    assert main(["train", str(path), "--data", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("distance", ["l1", "l2", "smooth_l1"])
+def test_losses_are_zero_for_the_stems_themselves_and_finite_for_silence(distance):
+    import torch
+
+    objective = Objective(distance=distance, spectrum=1.0, multi_resolution=0.5, spectrum_windows=(512, 2048))
+    loss = loss_of(objective)
+    stems = torch.randn(2, 4, 2, 9000)
+    stems[:, 1] = 0
+    assert float(loss(stems, stems)) == pytest.approx(0, abs=1e-6)
+    estimates = torch.zeros_like(stems).requires_grad_()
+    loss(estimates, stems).backward()
+    assert bool(torch.isfinite(estimates.grad).all())
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
+def test_shipped_recipe_trains_in_seconds(path, songs, tmp_path, capsys):
+    output = tmp_path / "run"
+    words = ["train", str(path), "--data", str(songs), "--smoke", "-o", str(output), "--device", "cpu"]
+    assert main([*words, "--cache", str(tmp_path / "cache"), "--threads", "1"]) == 0
+    assert "weights:" in capsys.readouterr().out
+    assert checkpoint.load(output / "weights.safetensors").architecture == load_recipe(path).architecture
