@@ -19,6 +19,7 @@ import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 90.0
+FREE_PORTS = ("--osc-port", "0", "--tcp-port", "0", "--no-mdns")
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 
@@ -60,7 +61,7 @@ class Serve:
 
     def __init__(self, *options: str, stdin: int = subprocess.PIPE) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "plugin_bridge", "serve", *options],
+            [sys.executable, "-m", "plugin_bridge", "serve", *FREE_PORTS, *options],
             cwd=ROOT,
             stdin=stdin,
             stdout=subprocess.PIPE,

@@ -88,6 +88,24 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         strip or an effect refuses.
         """
         path = _path_of(name)
+        preset = cls._read(path)
+        for where, settings in {**preset.strips, "master": preset.master}.items():
+            try:
+                settings.strip()
+            except PresetError as error:
+                raise PresetError(f"{path}, {where}: {error}; mend the file") from error
+        return preset
+
+    @classmethod
+    def read(cls, name: str | os.PathLike[str]) -> Self:
+        """As `load`, but no effect is made, and no plugin loaded: whoever builds the board will see.
+
+        Raises `PresetError` for an unknown name, a file that is not TOML and an unknown key.
+        """
+        return cls._read(_path_of(name))
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
         try:
             values = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
@@ -109,17 +127,11 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
                 f"a preset must have schema {SCHEMA} or older, got {version} in {path}; update this program"
             )
         try:
-            preset = msgspec.convert({"name": path.stem, **values}, cls)
+            return msgspec.convert({"name": path.stem, **values}, cls)
         except msgspec.ValidationError as error:
             raise PresetError(
                 f"a preset must have the known form, got {path}: {error}; mend the file"
             ) from error
-        for where, settings in {**preset.strips, "master": preset.master}.items():
-            try:
-                settings.strip()
-            except PresetError as error:
-                raise PresetError(f"{path}, {where}: {error}; mend the file") from error
-        return preset
 
     @classmethod
     def of(cls, board: StemBoard, name: str, description: str = "") -> Self:

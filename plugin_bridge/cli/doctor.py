@@ -119,12 +119,13 @@ def _trial(model: str | None, block: int, sample_rate: int) -> Iterator[Finding]
     import time
 
     from plugin_bridge.live.drivers.driver import AudioRequest
-    from plugin_bridge.server import Server
+    from plugin_bridge.server import Server, ServerRequest
 
     # Twice as much safety as a first guess, so that what is measured is the worker and not its misses.
     audio = AudioRequest("paced", block=block, sample_rate=sample_rate)
-    server = Server(audio, model, safety_ms=20)
+    server = Server(ServerRequest(audio, model, safety_ms=20))
     try:
+        server.begin()
         begin = time.monotonic()
         while time.monotonic() - begin < TRIAL_SECONDS:
             server.engine.tick()

@@ -1,16 +1,16 @@
 """Run the live processor between a DAW or device and its loudspeakers.
 
-While it runs, lines on standard input are commands: gain STRIP DB, pan STRIP VALUE, mute STRIP on|off,
-solo STRIP on|off, preset NAME, model NAME, bypass on|off, ping on|off, status, quit.
+While it runs, OSC, a web browser, MIDI and Ardour can move it. Lines on standard input are commands too:
+gain STRIP DB, pan STRIP VALUE, mute STRIP on|off, solo STRIP on|off, preset NAME, model NAME, save NAME,
+bypass on|off, ping on|off, status, quit.
 """
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import asyncio
-
     from plugin_bridge.server import Server
 
 
@@ -39,10 +39,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--reserve-ms", type=float, default=0.0, metavar="MS", help="latency kept free for other boards")
     add("--largest-block", type=int, default=0, metavar="FRAMES", help="the largest host block to plan for")
+    _add_control(parser)
+
+
+def _add_control(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("control").add_argument
+    add("--no-osc", action="store_true", help="no OSC, neither UDP nor TCP nor OSCQuery")
+    add(
+        "--osc-port",
+        type=int,
+        default=9300,
+        metavar="PORT",
+        help="OSC over UDP, and OSCQuery over HTTP and WebSocket (default: 9300; 0: any free one)",
+    )
+    add("--tcp-port", type=int, default=9301, metavar="PORT", help="OSC over TCP (default: 9301)")
+    add(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen (default: this machine only)",
+    )
+    add(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="who may send, as 192.168.1.20 or 192.168.1.0/24; may be given several times",
+    )
+    add("--no-mdns", action="store_true", help="do not announce OSC in the local network")
+    add(
+        "--midi",
+        action="append",
+        default=[],
+        metavar="PORT",
+        help="a part of a MIDI port's name, or 'virtual' for a port of our own; may be given several times",
+    )
+    add("--midi-map", default="", metavar="NAME|FILE", help="what MIDI moves (default: default)")
+    add("--link", default="", metavar="ardour[:HOST:PORT]", help="tie the stems to the strips of an Ardour")
+    add("--render-root", type=Path, metavar="DIR", help="let OSC start renders of files below this folder")
+    add("--record", type=Path, metavar="FILE", help="write every move with its frame to a new file (.jsonl)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until the audio ends, or until Ctrl-C, SIGTERM or `quit`."""
+    """Serve until the audio ends, or until Ctrl-C, SIGTERM or `quit`; 1 where control cannot start."""
     import asyncio
 
     return asyncio.run(_serve(arguments))
@@ -52,8 +91,42 @@ async def _serve(arguments: argparse.Namespace) -> int:
     import asyncio
     import signal
 
-    from plugin_bridge.live.drivers.driver import AudioRequest
+    from plugin_bridge.cli.main import SOME_FAILED, complain
+    from plugin_bridge.cli.serve_lines import listen
+    from plugin_bridge.errors import DeviceError
     from plugin_bridge.server import Server
+    from plugin_bridge.server.desks import Desks
+
+    request = _request(arguments)
+    wanted = _wanted(arguments)
+    stopping = asyncio.Event()
+    server = Server(request)
+    desks = Desks(server, wanted)
+    try:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+        try:
+            await desks.start()
+        except DeviceError as error:
+            complain(str(error))
+            return SOME_FAILED
+        server.begin()
+        _introduce(server, desks.doors)
+        listening = asyncio.create_task(listen(server, stopping))
+        reporter = _Reporter(server)
+        await server.run(reporter.second, stopping)
+        listening.cancel()
+        reporter.end()
+    finally:
+        await desks.close()
+        server.close()
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> Any:
+    from plugin_bridge.live.drivers.driver import AudioRequest
+    from plugin_bridge.server import ServerRequest
 
     audio = AudioRequest(
         arguments.audio,
@@ -66,37 +139,47 @@ async def _serve(arguments: argparse.Namespace) -> int:
         arguments.output,
         arguments.seconds,
     )
-    stopping = asyncio.Event()
-    server = Server(
+    root = arguments.render_root
+    if root is not None and not root.is_dir():
+        raise ValueError(f"the render root must be a folder, got '{root}'")
+    return ServerRequest(
         audio,
         arguments.model,
         arguments.preset,
-        safety_ms=arguments.safety_ms,
-        reserve_ms=arguments.reserve_ms,
-        largest_block=arguments.largest_block,
+        arguments.safety_ms,
+        arguments.reserve_ms,
+        arguments.largest_block,
+        root,
+        arguments.record,
     )
-    try:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopping.set)
-        _introduce(server)
-        listening = asyncio.create_task(_listen(server, stopping))
-        reporter = _Reporter(server)
-        await server.run(reporter.second, stopping)
-        listening.cancel()
-        reporter.end()
-    finally:
-        server.close()
-    return 0
 
 
-def _introduce(server: "Server") -> None:
+def _wanted(arguments: argparse.Namespace) -> Any:
+    from plugin_bridge.server.desks import DesksRequest
+
+    return DesksRequest(
+        osc=not arguments.no_osc,
+        osc_port=arguments.osc_port,
+        tcp_port=arguments.tcp_port,
+        bind=arguments.bind,
+        allow=tuple(arguments.allow),
+        announce=not arguments.no_mdns,
+        midi=tuple(arguments.midi),
+        midi_map=arguments.midi_map,
+        link=arguments.link,
+        name=arguments.name,
+    )
+
+
+def _introduce(server: "Server", doors: list[str]) -> None:
     from plugin_bridge.live.priority import WORKER_PRIORITY, hint, may_raise_priority
 
     engine = server.engine
     print(f"{engine.plan.model} at {engine.sample_rate} Hz, blocks of {engine.block}; latency:", flush=True)
     for term, frames in engine.latency.terms(engine.sample_rate).items():
         print(f"  {term}: {frames}", flush=True)
+    for door in doors:
+        print(door, flush=True)
     if not may_raise_priority(WORKER_PRIORITY):
         print(f"note: {hint()}", flush=True)
 
@@ -120,13 +203,14 @@ class _Reporter:
 
     def end(self) -> None:
         """The engine is about to stop."""
+        self._server.tell_faults()
         self._tell_events()
         print(("\n" if self._terminal else "") + _line(self._server.status()), flush=True)
 
     def _tell_events(self) -> None:
-        events = self._server.engine.events
-        while events:
-            print(("\r" if self._terminal else "") + events.popleft(), flush=True)
+        sentences = self._server.sentences
+        while sentences:
+            print(("\r" if self._terminal else "") + sentences.popleft(), flush=True)
 
 
 def _line(status: dict[str, Any]) -> str:
@@ -136,69 +220,3 @@ def _line(status: dict[str, Any]) -> str:
         f"own misses {status['own_misses']}  machine late {status['machine_late']}  "
         f"late blocks {status['late_blocks']}  dBFS {meters}"
     )
-
-
-async def _listen(server: "Server", stopping: "asyncio.Event") -> None:
-    """Obey standard input until it ends."""
-    import asyncio
-
-    if not _can_be_waited_for(sys.stdin):
-        return  # no standard input to listen to, as under a service manager
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        words = line.decode(errors="replace").split()
-        if words[:1] == ["quit"]:
-            stopping.set()
-        elif words:
-            print(obey(server, words), flush=True)
-
-
-def _can_be_waited_for(stream: TextIO | None) -> bool:
-    """Whether lines may come in later: a terminal, a pipe or a socket, not a file or /dev/null."""
-    import os
-    import stat
-
-    try:
-        mode = os.fstat(stream.fileno()).st_mode if stream else 0
-    except (OSError, ValueError):  # closed
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or bool(stream and stream.isatty())
-
-
-def obey(server: "Server", words: list[str]) -> str:
-    """Carry out one command and say so, or say in one sentence why not."""
-    from plugin_bridge.errors import PluginBridgeError
-
-    try:
-        return _obeyed(server, words)
-    except (PluginBridgeError, ValueError, TypeError) as error:
-        return f"refused: {error}"
-
-
-def _obeyed(server: "Server", words: list[str]) -> str:
-    match words:
-        case ["gain", strip, gain_db]:
-            server.set_gain(strip, float(gain_db))
-        case ["pan", strip, pan]:
-            server.set_pan(strip, float(pan))
-        case ["mute", strip, ("on" | "off") as mute]:
-            server.set_mute(strip, mute == "on")
-        case ["solo", strip, ("on" | "off") as solo]:
-            server.set_solo(strip, solo == "on")
-        case ["preset", name]:
-            server.load_preset(name)
-        case ["model", name]:
-            server.load_model(name)
-        case [("bypass" | "ping"), ("on" | "off") as bypass]:
-            server.set_bypass(bypass == "on")
-        case ["status"]:
-            import json
-
-            return json.dumps(server.status())
-        case _:
-            raise ValueError(
-                f"a command must be a known one, got '{' '.join(words)}'; see plugin-bridge serve --help"
-            )
-    return f"done: {' '.join(words)}"

@@ -36,13 +36,16 @@ _RING_SECONDS = 2.0
 class Engine:
     """An audio process, a worker that plays, and one that stands by.
 
-    `run_audio` is what the audio process runs; a driver of one's own gets in there.
+    `run_audio` is what the audio process runs; a driver of one's own gets in there. An engine that is `held`
+    has opened its device and built its board, and plays from `begin` on.
 
     Raises `DeviceError` where the device cannot be opened or memory is short, and `PresetError` for a
     board that cannot be built, `ValueError` for a request out of range.
     """
 
-    def __init__(self, request: EngineRequest, run_audio: Any = audio_process.run_audio) -> None:
+    def __init__(
+        self, request: EngineRequest, run_audio: Any = audio_process.run_audio, *, held: bool = False
+    ) -> None:
         self.request, self._run_audio = request, run_audio
         self.finished = False
         self.bypass = self.ping_mode = False
@@ -55,6 +58,8 @@ class Engine:
         atexit.register(self.stop)  # for those who forget; before multiprocessing ends what is left
         try:
             self._start()
+            if not held:
+                self.begin()
         except BaseException:
             self.stop()
             raise
@@ -69,7 +74,13 @@ class Engine:
         self.latency = self._planned(built)
         self._share()
         assert self._segment is not None
-        self._troupe.begin(self._segment, self.latency, self.largest_block)
+        self._troupe.join(self._segment, self.latency, self.largest_block)
+
+    def begin(self) -> None:
+        """Start to play. Raises `DeviceError` where the worker does not start."""
+        assert self._segment is not None
+        assert self._audio is not None
+        self.troupe.begin()
         self._point()
         self._audio.begin(
             audio_process.Begin(
@@ -190,6 +201,12 @@ class Engine:
         """The process id of the worker that plays."""
         member = self.troupe.slots[self.troupe.playing].member
         return member.process.pid if member is not None else None
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the audio process has counted."""
+        assert self._segment is not None
+        return counters(self._segment)
 
     @property
     def time_tag(self) -> tuple[int, int] | None:

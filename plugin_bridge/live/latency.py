@@ -58,6 +58,19 @@ class Latency:
             f"restart with --reserve-ms {ceil(1000 * lacking / sample_rate)}"
         )
 
+    def frames(self) -> dict[str, int]:
+        """Every term by a short name, for programs: `io` is the host's block, `model` the stream's delay."""
+        return {
+            "io": self.block,
+            "reblock": self.reblock,
+            "model": self.stream,
+            "strips": self.strips,
+            "safety": self.safety,
+            "join": self.fade,
+            "reserve": self.reserve,
+            "total": self.total,
+        }
+
     def terms(self, sample_rate: float) -> dict[str, str]:
         """Every term with its milliseconds, for people."""
         named = {

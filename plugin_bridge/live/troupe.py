@@ -10,7 +10,7 @@ from multiprocessing.synchronize import Semaphore
 from plugin_bridge.board.parameter_tree import Key, Parameter, Value
 from plugin_bridge.errors import DeviceError, PresetError
 from plugin_bridge.live import protocol
-from plugin_bridge.live.crew import PATIENCE_SECONDS, Slot
+from plugin_bridge.live.crew import PATIENCE_SECONDS, Member, Slot
 from plugin_bridge.live.deaths import Deaths
 from plugin_bridge.live.latency import FADE_FRAMES, Latency
 from plugin_bridge.live.notice import Notice
@@ -52,6 +52,7 @@ class Troupe:
         self._rate = sample_rate
         self._traffic = Traffic()
         self._told: Told | None = None
+        self._describing: list[tuple[Slot, Member | None, Callable[[protocol.Described], None]]] = []
 
     def build_first(self) -> protocol.Built:
         """Let the first worker build the board."""
@@ -64,11 +65,10 @@ class Troupe:
         self._take_values(first)
         return first.built
 
-    def begin(self, segment: Segment, latency: Latency, largest_block: int) -> None:
-        """Start the first worker at frame 0, so that the very first frame is wet, and hire the second."""
+    def join(self, segment: Segment, latency: Latency, largest_block: int) -> None:
+        """Take the memory that everybody shares, and the latency that everything must fit."""
         first = self.slots[0]
         assert first.built is not None
-        assert first.member is not None
         self._sources = first.built.sources
         self._latency, self._largest = latency, largest_block
         self._segment = segment
@@ -76,7 +76,13 @@ class Troupe:
         self._statistics = [segment[f"statistics{slot}"] for slot in range(SLOTS)]
         self._input = Ring(segment, "in")
         self._results = [Ring(segment, f"out{slot}") for slot in range(SLOTS)]
+
+    def begin(self) -> None:
+        """Start the first worker at frame 0, so that the very first frame is wet, and hire the second."""
+        first = self.slots[0]
+        assert first.member is not None
         first.member.tell(self._join(0))
+        first.follow(self.plan)
         first.start(0)
         patience = time.monotonic() + 30
         while not self._statistics[0][STATISTICS.index("working")]:
@@ -97,6 +103,7 @@ class Troupe:
         for name in ("_counters", "_statistics", "_input", "_results", "_segment"):
             self.__dict__.pop(name, None)
         self._give_up_next("the engine was stopped")
+        self._hear_description()
 
     # --- moves ---------------------------------------------------------------------------------------------
 
@@ -151,6 +158,24 @@ class Troupe:
         self.parameters = {parameter.key: parameter for parameter in slot.built.parameters}
         named = {key: value for key, value in values_of(slot.plan).items() if key in self.parameters}
         self.values = slot.built.values | named
+
+    def describe(self, told: Callable[[protocol.Described], None]) -> None:
+        """Have the board described by a worker, by the one that does not play if it can be."""
+        playing, other = self.slots[self.playing], self.slots[1 - self.playing]
+        stands_by = self.next is None and self.standby == "ready" and other.follow(self.plan)
+        slot = other if stands_by and other.plan == self.plan else playing
+        slot.describe()
+        self._describing.append((slot, slot.member, told))
+
+    def _hear_description(self) -> None:
+        for waiting in tuple(self._describing):
+            slot, member, told = waiting
+            if slot.member is not member or member is None:
+                self._describing.remove(waiting)
+                told(protocol.Described(refused="a worker must live to describe the board, got its end"))
+            elif slot.described is not None:
+                self._describing.remove(waiting)
+                told(slot.described)
 
     # --- another board -------------------------------------------------------------------------------------
 
@@ -256,6 +281,7 @@ class Troupe:
             self._hear_applied(slot)
             self._hear_refusal(slot)
             self._watch(slot)
+        self._hear_description()
         self._traffic.forget_before(self._input.end - round(_STALE_SECONDS * self._rate))
         self.flush()
         self._pursue_change()

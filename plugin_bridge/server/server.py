@@ -1,0 +1,410 @@
+"""The processing server: one live engine, and the commands by which people and programs steer it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from plugin_bridge.board.parameter_tree import Key, Parameter, Value
+from plugin_bridge.board.parameters import switch
+from plugin_bridge.board.preset import Preset
+from plugin_bridge.control.clock import FrameClock
+from plugin_bridge.control.commands import Event, Fault, Level, Moved, PresetNamed, Rebuilt, Switched
+from plugin_bridge.errors import ModelError, PresetError, UnknownAddress
+from plugin_bridge.folders import user_folder
+from plugin_bridge.live.drivers.driver import AudioRequest
+from plugin_bridge.live.drivers.tally import Tally
+from plugin_bridge.live.engine import Engine, EngineRequest
+from plugin_bridge.live.notice import Notice
+from plugin_bridge.live.protocol import BoardPlan, Described
+from plugin_bridge.separation import catalogue
+from plugin_bridge.server.boards import Names, plan_of, preset_of
+from plugin_bridge.server.recording import Recording
+from plugin_bridge.server.renders import Renders
+
+_TICK_SECONDS = 0.02
+_GATHER_SECONDS = 0.002
+"""How long moves are gathered before they go to the worker as one."""
+
+_MOST_SENTENCES = 1000
+
+
+@dataclass(frozen=True)
+class ServerRequest:
+    """What a server is to be: its engine, where it may render, and where it records its moves.
+
+    `safety_ms`, `reserve_ms` and `largest_block` are the engine's (`EngineRequest`).
+    """
+
+    audio: AudioRequest
+    model: str | None = None
+    preset: str | None = None
+    safety_ms: float = 0.0
+    reserve_ms: float = 0.0
+    largest_block: int = 0
+    render_root: Path | None = None
+    record: Path | None = None
+
+
+class Server:
+    """An engine and its commands (`control.commands.Commands`).
+
+    Each command raises one clear error and changes nothing, or is carried out. `begin` starts the audio.
+    Raises `DeviceError`, `ModelError` or `PresetError` where the engine cannot start.
+    """
+
+    def __init__(self, request: ServerRequest) -> None:
+        self._model = request.model
+        preset = Preset.read(request.preset) if request.preset else None
+        plan = plan_of(preset, request.model)
+        audio = request.audio
+        wanted = EngineRequest(audio, plan, request.safety_ms, request.reserve_ms, request.largest_block)
+        self.engine = Engine(wanted, held=True)
+        self.sentences: deque[str] = deque(maxlen=_MOST_SENTENCES)
+        """What happened, for people; for the caller to empty."""
+        self._ears: list[Callable[[Event], None]] = []
+        self._device = audio.device or audio.server or audio.driver
+        self._clock = FrameClock(self.engine.sample_rate, steady=audio.driver != "file")
+        self._names = Names()
+        self._late = Tally("{count} blocks came too late and were played as the delayed mix", "late_blocks")
+        self._rebuilds = 0
+        self._flushing: asyncio.TimerHandle | None = None
+        self._in_order = asyncio.Lock()
+        self._under_way: set[asyncio.Future[None]] = set()
+        self._preset_name, self._dirty = preset.name if preset else "", False
+        self._keep_clean()
+        self._renders = Renders(request.render_root, self._tell)
+        self._recording: Recording | None = None
+        try:
+            self._recording = Recording(request.record, self.engine) if request.record else None
+        except BaseException:
+            self.engine.stop()
+            raise
+
+    def begin(self) -> None:
+        """Start the audio."""
+        self.engine.begin()
+
+    async def run(self, each_second: Callable[[], None], stopping: asyncio.Event) -> None:
+        """Look after the engine until it has finished or `stopping` is set."""
+        due = time.monotonic()
+        try:
+            while not (self.engine.finished or stopping.is_set()):
+                self.tick()
+                if time.monotonic() >= due:
+                    due += 1.0
+                    each_second()
+                await asyncio.sleep(_TICK_SECONDS)
+        finally:
+            await self._renders.close()
+
+    def tick(self) -> None:
+        """Look after the engine once."""
+        self._note_time()
+        self.engine.tick()
+        if self.engine.troupe.rebuilds != self._rebuilds:
+            self._rebuilds = self.engine.troupe.rebuilds
+            self._tell(Rebuilt())
+        self._tell_moved()
+        self._tell_dirty()
+        self.tell_faults()
+        if self._recording is not None and (ended := self._recording.catch_up()):
+            self._fault(Notice(ended, "recording_ended"))
+
+    def tell_faults(self) -> None:
+        """Tell what went wrong since."""
+        late = int(self.engine.counters["late_blocks"])
+        for event in self._late.report(late):
+            self._tell(Fault("late_blocks", event))
+        events = self.engine.events
+        while events:
+            self._fault(events.popleft())
+
+    def _fault(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+        if code := getattr(sentence, "code", ""):
+            self._tell(Fault(code, str(sentence)))
+
+    def close(self) -> None:
+        """End every process of the engine."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        if self._recording is not None:
+            self._recording.catch_up()
+            self._recording.close()
+        self.engine.stop()
+
+    # --- events --------------------------------------------------------------------------------------------
+
+    def watch(self, hear: Callable[[Event], None]) -> Callable[[], None]:
+        """Be told every event from now on; call what is returned to hear no more."""
+        self._ears.append(hear)
+
+        def deafen() -> None:
+            if hear in self._ears:
+                self._ears.remove(hear)
+
+        return deafen
+
+    def _tell(self, event: Event) -> None:
+        for hear in tuple(self._ears):
+            hear(event)
+
+    def _tell_moved(self) -> None:
+        moved = self.engine.troupe.retargeted
+        while moved:
+            self._tell(Moved(*moved.popleft()))
+
+    def _keep_clean(self) -> None:
+        self._clean = (self.engine.plan.model, dict(self.engine.values))
+
+    def _tell_dirty(self) -> None:
+        dirty = self._clean != (self.engine.plan.model, self.engine.values)
+        if dirty != self._dirty:
+            self._dirty = dirty
+            self._tell(PresetNamed(self._preset_name, dirty))
+
+    def _name_preset(self, name: str) -> None:
+        self._preset_name, self._dirty = name, False
+        self._keep_clean()
+        self._tell(PresetNamed(name, False))
+
+    # --- moves ---------------------------------------------------------------------------------------------
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the stems, in order."""
+        return self.engine.sources
+
+    @property
+    def parameters(self) -> Mapping[Key, Parameter]:
+        """What can be moved, in the order of the board."""
+        return self.engine.parameters
+
+    @property
+    def values(self) -> Mapping[Key, Value]:
+        """The target of every parameter."""
+        return self.engine.values
+
+    def move(self, moves: Sequence[tuple[Key, Value]], seconds: float | None = None) -> None:
+        """Move parameters at one instant: at once, or to the frame that comes in at a `time.time()`."""
+        changes = [(key, self._clipped(key, value)) for key, value in moves]
+        if seconds is not None:
+            self._note_time()
+            self.engine.move(changes, self._clock.frame_of(seconds))
+            return
+        self.engine.move(changes)
+        self._tell_moved()
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush)
+
+    def _clipped(self, key: Key, value: Value) -> Value:
+        parameter = self.parameters.get(key)
+        if parameter is None:
+            raise UnknownAddress(f"a parameter must be one of the board's, got {key.said()}")
+        if parameter.changes_delay:
+            raise ValueError(
+                f"{key.said()} must stay as it is while audio runs, since it decides how late the effect is; "
+                "change it in a preset"
+            )
+        return parameter.clipped(value)
+
+    def _flush(self) -> None:
+        self._flushing = None
+        self.engine.flush()
+        self._tell_dirty()
+
+    def _note_time(self) -> None:
+        if (tag := self.engine.time_tag) is not None:
+            self._clock.note(*tag)
+
+    # --- switches ------------------------------------------------------------------------------------------
+
+    @property
+    def bypass(self) -> bool:
+        """Whether the delayed mix plays instead of the board."""
+        return self.engine.bypass
+
+    def set_bypass(self, on: bool) -> None:
+        """Play the delayed mix, or the board again, at the same latency."""
+        before = self.engine.bypass
+        self.engine.set_bypass(switch("bypass", on))
+        if on != before:
+            self._tell(Switched("bypass", on))
+
+    @property
+    def ping_mode(self) -> bool:
+        """Whether the input passes for a host's latency ping."""
+        return self.engine.ping_mode
+
+    def set_ping_mode(self, on: bool) -> None:
+        """Let the delayed mix pass for a latency ping; apart from the bypass, which it leaves as it is."""
+        before = self.engine.ping_mode
+        self.engine.set_ping_mode(switch("ping_mode", on))
+        if on != before:
+            self._tell(Switched("ping_mode", on))
+
+    # --- models and presets --------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> str:
+        """The model that plays."""
+        return self.engine.troupe.plan.model
+
+    def models(self) -> list[str]:
+        """Models that can play live, sorted."""
+        return self._names.models()
+
+    async def load_model(self, name: str) -> None:
+        """Go over to another model with the strips as they are; done when it plays.
+
+        Raises `ModelError` for an unknown one, or one that cannot play here.
+        """
+        with self._working():
+            async with self._in_order:
+                await asyncio.to_thread(catalogue.model_folder, name)
+                swapped = self._change(replace(self.engine.plan, model=name), lambda: None)
+            if reason := await swapped:
+                raise ModelError(reason)
+            self._model = name
+
+    @property
+    def preset(self) -> tuple[str, bool]:
+        """The current preset's name ("" for none), and whether it was moved away from since."""
+        return self._preset_name, self._dirty
+
+    def presets(self) -> list[str]:
+        """Presets that can be loaded, sorted."""
+        return self._names.presets()
+
+    async def load_preset(self, name: str) -> None:
+        """Go over to another preset; done when it plays.
+
+        Raises `PresetError` for an unknown or broken one, or one that does not fit; the old one stays.
+        """
+        with self._working():
+            async with self._in_order:
+                preset = await asyncio.to_thread(Preset.read, name)
+                plan = plan_of(preset, self._model or self.engine.plan.model)
+                swapped = self._change(plan, lambda: self._name_preset(preset.name))
+            if reason := await swapped:
+                raise PresetError(reason)
+
+    def _change(self, plan: BoardPlan, played: Callable[[], None]) -> asyncio.Future[str]:
+        """Change the board; the future's result is why it came to nothing, empty where it plays."""
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def told(reason: str) -> None:
+            if not reason:
+                played()
+            if not future.done():
+                future.set_result(reason)
+
+        self.engine.change(plan, told)
+        self._tell_moved()
+        return future
+
+    async def save_preset(self, name: str) -> None:
+        """Save what plays under a name of `[a-z0-9_-]+` among the user's presets.
+
+        One of the user's may have the name of one of ours, and is then the one that is loaded. Raises
+        `ValueError` for another name, `PresetError` where the board cannot be described or written.
+        """
+        if not catalogue.NAME.fullmatch(name):
+            raise ValueError(f"a preset's name must have only a-z, 0-9, '-' and '_', got '{name}'")
+        with self._working():
+            async with self._in_order:
+                described = await self._described()
+                values = dict(self.engine.values)
+                preset = preset_of(name, self.engine.plan.model, described)
+                await asyncio.to_thread(preset.save, user_folder("presets") / f"{name}.toml")
+                self._names.forget()
+                self._preset_name, self._clean = name, (self.engine.plan.model, values)
+                self._dirty = self._clean[1] != self.engine.values
+                self._tell(PresetNamed(name, self._dirty))
+
+    async def _described(self) -> Described:
+        future: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
+        self.engine.flush()
+
+        def told(described: Described) -> None:
+            if not future.done():
+                future.set_result(described)
+
+        self.engine.troupe.describe(told)
+        described = await future
+        if described.refused:
+            raise PresetError(described.refused)
+        return described
+
+    def _working(self) -> _Under:
+        return _Under(self._under_way)
+
+    async def settle(self) -> None:
+        """Wait until every load, save and swap begun before is done or refused."""
+        if self._under_way:
+            await asyncio.wait(set(self._under_way))
+
+    # --- figures -------------------------------------------------------------------------------------------
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+        return self.engine.sample_rate
+
+    def latency(self) -> Mapping[str, int]:
+        """Every term of the latency in frames, and their `total`."""
+        return self.engine.latency.frames()
+
+    def status(self) -> dict[str, Any]:
+        """Counters and figures, and every term of the latency."""
+        return {
+            **self.engine.status(),
+            "model": self.model,
+            "preset": self._preset_name,
+            "block": self.engine.block,
+            "device": self._device,
+            "latency_terms": self.engine.latency.terms(self.engine.sample_rate),
+        }
+
+    def levels(self) -> Mapping[str, Level]:
+        """Levels of `in`, `master` and every stem."""
+        return {name: Level(*level) for name, level in self.engine.levels_dbfs().items()}
+
+    # --- renders -------------------------------------------------------------------------------------------
+
+    async def start_render(self, path: str, preset: str) -> str:
+        """Start to render a file below the render root; its job's name.
+
+        Raises `ValueError` for other paths, `PresetError` for an unknown preset.
+        """
+        found, output = await asyncio.to_thread(self._renders.place, path)
+        if preset and not catalogue.NAME.fullmatch(preset):
+            raise ValueError(f"a preset's name must have only a-z, 0-9, '-' and '_', got '{preset}'")
+        if preset:
+            await asyncio.to_thread(Preset.read, preset)
+        return self._renders.start(found, output, preset, self.model)
+
+    def cancel_render(self, job: str) -> None:
+        """End a job. Raises `UnknownAddress` for one that does not run."""
+        self._renders.cancel(job)
+
+
+class _Under:
+    """Marks a command as under way while it runs."""
+
+    def __init__(self, under_way: set[asyncio.Future[None]]) -> None:
+        self._under_way = under_way
+
+    def __enter__(self) -> None:
+        self._mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(self._mark)
+
+    def __exit__(self, *_: object) -> None:
+        self._under_way.discard(self._mark)
+        self._mark.set_result(None)
