@@ -33,6 +33,14 @@ PRESETS = {
     "tiny": DemucsConfig(sample_rate=8000, window_seconds=0.5, width=8, depth=3, recurrent_layers=1),
 }
 
+STATED = {
+    "channels_16": "16.6 M",
+    "channels_32": "66.4 M",
+    "channels_64": "265.7 M",
+    "channels_100": "648.5 M",
+}
+"""Parameters of the published code's layers."""
+
 
 def build(config: DemucsConfig) -> "Demucs":
     """An untrained network."""

@@ -56,6 +56,8 @@ PRESETS = {
     "tiny": replace(PAPER, sample_rate=8000, window_seconds=0.5, width=8, depth=3),
 }
 
+STATED = {"paper": "3.33 and an illegible power of 10"}
+
 
 def build(config: UnetSeBisruConfig) -> "UnetSeBisru":
     """An untrained network."""
