@@ -72,7 +72,7 @@ def _learn(arguments: argparse.Namespace) -> None:
     learner = Learner(arguments.target, any_program=arguments.target in ("/preset/load", "/model/load"))
     _listen(arguments, learner)
     control = learner.control(arguments.mode)
-    path, replaced = write_control(control, arguments.map)
+    path, replaced = write_control(control, arguments.map, arguments.midi_system)
     print(f"{described(control)} moves {control.target} in {path}")
     for each in replaced:
         print(f"  it takes the place of {described(each)}, which moved {each.target}")

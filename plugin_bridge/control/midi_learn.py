@@ -137,15 +137,16 @@ def described(control: Control) -> str:
     return " ".join(words)
 
 
-def write_control(control: Control, name: str) -> tuple[Path, list[Control]]:
+def write_control(control: Control, name: str, system: str = "") -> tuple[Path, list[Control]]:
     """Enter a control in the user's map of a name; the file, and the controls it takes the place of.
 
+    A map that is new belongs to `system`.
     Whatever moved the same target, and whatever else the same control moved, makes room. Comments stay. The
     file is written aside and then renamed. Raises `ValueError` for a malformed map or name, or a file that
     cannot be written.
     """
     path = user_maps_folder() / f"{name}.toml"
-    before = _text(name, path)
+    before = _text(name, path, system)
     replaced = [each for each in parse_map(before, path).control if _makes_room(each, control)]
     text = _entered(before, control)
     parse_map(text, path)  # what is written must be read again
@@ -157,12 +158,13 @@ def _makes_room(old: Control, new: Control) -> bool:
     return old.target == new.target or old.overlaps(new)
 
 
-def _text(name: str, path: Path) -> str:
+def _text(name: str, path: Path, system: str = "") -> str:
     """The map as it is, the shipped one of that name, or an empty one."""
     if path.stem != name or not name or not set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
         raise ValueError(f"a MIDI map's name must match [a-z0-9_-]+, got '{name}'")
     if name not in map_names():
-        return f'schema = {SCHEMA}\nname = "{name}"\ndescription = "learned"\n'
+        of = f'system = "{system}"\n' if system else ""
+        return f'schema = {SCHEMA}\nname = "{name}"\ndescription = "learned"\n{of}'
     try:
         return map_path(name).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

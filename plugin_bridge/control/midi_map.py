@@ -146,6 +146,8 @@ class MidiMap(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     description: str = ""
     port: str = ""
     """The port this map is made for, where none is asked for."""
+    system: Literal["", "alsa", "jack", "coremidi", "windows"] = ""
+    """The MIDI system of its ports, where none is asked for; "" is the machine's usual one."""
     display: Literal["", "mackie", "mackie-extender"] = ""
     """Which display shows the stems' names."""
     control: list[Control] = []

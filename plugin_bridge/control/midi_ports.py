@@ -30,7 +30,7 @@ class MidiRequest:
 
     `map` is a name or a file; "" is the default one. `ports` are parts of port names, or "virtual"; without
     any, and where the map names none, there is a virtual port.
-    `system` is `alsa`, `jack`, `coremidi`, `windows`, or "" for the usual one.
+    `system` is `alsa`, `jack`, `coremidi`, `windows`, or "" for the map's, else for the usual one.
     """
 
     map: str = ""
@@ -52,7 +52,7 @@ class MidiControl:
         self._commands, self._space = commands, space
         self.map: MidiMap = load_map(request.map or "default")
         self._ports = request.ports or self.map.ports
-        self.system = MidiSystem(request.system, request.server)
+        self.system = MidiSystem(request.system or self.map.system, request.server)
         self.events: deque[str] = deque(maxlen=100)
         self.lines = Lines(self.system, self._ports, request.name)
         self._hands = Hands(space, self._perform, self.events.append)

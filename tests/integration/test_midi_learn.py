@@ -43,6 +43,7 @@ def test_the_next_move_is_learned(jack_server: JackServer, tmp_path: Path, words
         assert process.returncode == 0, err
         path = tmp_path / "midi" / "learned.toml"
         assert f"CC 11 on channel 3 of 'fader box:out' moves /stem/vocals/fader in {path}" in out
+        assert load_map(path).system == "jack"
         (control,) = load_map(path).control
         assert (control.type, control.number, control.channel) == ("cc", 11, 3)
         assert control.port == "fader box:out"
