@@ -115,7 +115,12 @@ async def _serve(arguments: argparse.Namespace) -> int:
         _introduce(server, desks.doors)
         listening = asyncio.create_task(listen(server, stopping))
         reporter = _Reporter(server)
-        await server.run(reporter.second, stopping)
+
+        def each_second() -> None:
+            desks.listen()
+            reporter.second()
+
+        await server.run(each_second, stopping)
         listening.cancel()
         reporter.end()
     finally:
@@ -168,6 +173,7 @@ def _wanted(arguments: argparse.Namespace) -> Any:
         midi_map=arguments.midi_map,
         link=arguments.link,
         name=arguments.name,
+        jack_server=arguments.server,
     )
 
 

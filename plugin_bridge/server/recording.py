@@ -12,7 +12,8 @@ from plugin_bridge.live.engine import Engine
 class Recording:
     """Writes what an engine's worker has carried out to a file, frame 0 being the engine's first.
 
-    A recording describes one board. When another is swapped in, or the disk refuses, it ends and says so.
+    What was moved in the very first moment, on audio from before frame 0, counts from frame 0. A recording
+    describes one board. When another is swapped in, or the disk refuses, it ends and says so.
     Raises `PresetError` where it cannot begin.
     """
 
