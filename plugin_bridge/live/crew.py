@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import select
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from plugin_bridge.errors import DeviceError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.entrance import enter
 from plugin_bridge.live.plans import moved, moves
+from plugin_bridge.live.room import has_room
 from plugin_bridge.live.worker import run_worker
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -51,11 +51,7 @@ class Member:
 
     def listens(self) -> bool:
         """Whether there is ample room for a message; who sent without would wait for a stopped process."""
-        if os.name != "posix":
-            return True
-        poll = select.poll()
-        poll.register(self.pipe.fileno(), select.POLLOUT)
-        return bool(poll.poll(0))
+        return has_room(self.pipe)
 
     def heard(self) -> list[Any]:
         """All that was said to us since."""
@@ -169,6 +165,10 @@ class Slot:
         self._tell(protocol.Moves(self.serial, tuple(changes), frame))
         return self.serial
 
+    def listens(self) -> bool:
+        """Whether the process has an ear for a message."""
+        return self.member is not None and self.member.listens()
+
     def has(self, changes: Iterable[protocol.Change]) -> None:
         """Take note that the board has moved."""
         if self.plan is not None:
@@ -176,7 +176,7 @@ class Slot:
 
     def knows(self, key: Key) -> bool:
         """Whether the board has a parameter."""
-        return self.built is not None and any(parameter.key == key for parameter in self.built.parameters)
+        return self.built is not None and key in self.built.values
 
     def describe(self) -> None:
         """Let the process describe its board into `described`."""
@@ -186,7 +186,8 @@ class Slot:
     def listen(self) -> None:
         """Take in what the process has said."""
         for message in self.member.heard() if self.member else []:
-            self.take(message)
+            for each in message if isinstance(message, list) else [message]:
+                self.take(each)
 
     def take(self, message: object) -> None:
         """Take in one answer."""

@@ -94,10 +94,14 @@ class Moves:
 
 @dataclass(frozen=True)
 class Applied:
-    """A working worker's answer to `Moves`: from which absolute frame of the input each counts."""
+    """A working worker's answer to `Moves`: from which absolute frame of the input each counts.
+
+    `last` says that no other answer to the same moves will come.
+    """
 
     serial: int
     changes: tuple[tuple[int, Key, Value], ...]
+    last: bool = True
 
 
 @dataclass(frozen=True)

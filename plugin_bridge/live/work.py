@@ -91,7 +91,7 @@ class Work:
             except (PluginBridgeError, ValueError, TypeError) as error:
                 self.answers.append(Unable(str(error)))
         if made or not waits:
-            self.answers.append(Applied(moves.serial, tuple(made)))
+            self.answers.append(Applied(moves.serial, tuple(made), last=not waits))
 
     def _next_frame(self, key: Key) -> int:
         return self._began + self._session.next_frame(key)
@@ -101,11 +101,19 @@ class Work:
         if not self._to_come or self._to_come[0][0] >= self._position:
             return
         made: dict[int, list[tuple[int, Key, Value]]] = {}
-        for change in [each for each in self._to_come if each[0] < self._next_frame(each[2])]:
-            self._to_come.remove(change)
+        waits = []
+        for change in self._to_come:
             frame, serial, key, value = change
-            made.setdefault(serial, []).append((frame, key, value))
-        self.answers += [Applied(serial, tuple(changes)) for serial, changes in made.items()]
+            if frame < self._position and frame < self._next_frame(key):
+                made.setdefault(serial, []).append((frame, key, value))
+            else:
+                waits.append(change)
+        self._to_come = waits
+        open_serials = {serial for _, serial, _, _ in waits}
+        self.answers += [
+            Applied(serial, tuple(changes), last=serial not in open_serials)
+            for serial, changes in made.items()
+        ]
         self.answers += [Unable(reason) for reason in self._session.refusals]
         self._session.refusals.clear()
 

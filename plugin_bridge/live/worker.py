@@ -19,12 +19,14 @@ from plugin_bridge.errors import PluginBridgeError
 from plugin_bridge.live import protocol
 from plugin_bridge.live.latency import Need
 from plugin_bridge.live.priority import WORKER_PRIORITY, lock_memory, lower_priority, raise_priority
+from plugin_bridge.live.room import has_room
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.work import Place, Work
 
 _WARM_HOPS = 24
 _WAIT_SECONDS = 0.05
 _IDLE_SECONDS = 1.0
+_MOST_ANSWERS = 256
 
 
 def run_worker(pipe: Connection, wake: Semaphore) -> None:
@@ -97,10 +99,11 @@ class Worker:
                 raise TypeError(f"a worker must be told what it knows, got {message!r}")
 
     def _answer(self) -> None:
-        if self._work is not None and self._work.answers:
-            for answer in self._work.answers:
-                self._pipe.send(answer)
-            self._work.answers.clear()
+        # A control process that does not listen must not keep the audio waiting.
+        if self._work is not None and self._work.answers and has_room(self._pipe):
+            answers = self._work.answers
+            self._pipe.send(answers[:_MOST_ANSWERS])
+            del answers[:_MOST_ANSWERS]
 
     def _move(self, moves: protocol.Moves) -> None:
         if self._work is not None:
