@@ -105,14 +105,24 @@ class Wire:
         """Send what Ardour would."""
         self.end.sendto(encode(address, types, arguments), self.ours)
 
-    def introduce(self, *names: str) -> None:
-        """Send what Ardour answers to a new surface."""
-        for number, name in enumerate(names, start=1):
-            self.say("/strip/name", "is", number, name)
-            self.say("/strip/gain", "if", number, -10.0 * number)
+    def list(self, *names: str) -> None:
+        """Send what Ardour answers when it is asked for its strips."""
         for number, name in enumerate(names, start=1):
             self.say("/reply", "ssiiiiii", "AT", name, 2, 2, 0, 0, number, 0)
         self.say("/reply", "siii", "end_route_list", 48000, 0, 0)
+
+    def report(self, *names: str) -> None:
+        """Send what Ardour reports of its strips when it begins to, or when they are others."""
+        for number, name in enumerate(names, start=1):
+            self.say("/strip/name", "is", number, name)
+            self.say("/strip/gain", "if", number, -10.0 * number)
+        self.say("/strip/list", "")
+
+    def introduce(self, *names: str) -> None:
+        """Send all that it takes to make the link."""
+        self.list(*names)
+        self.list(*names)
+        self.report(*names)
 
     async def until(self, there: object, what: str) -> None:
         """Wait until something holds; fail where it never does."""
@@ -162,6 +172,32 @@ def test_a_host_that_is_unknown_is_refused_in_one_sentence() -> None:
         asyncio.run(ride())
 
 
+def test_a_session_that_still_loads_is_waited_for() -> None:
+    async def ride() -> None:
+        async with wire() as one:
+            loop = asyncio.get_running_loop()
+
+            async def heard() -> bytes:
+                packet = await asyncio.wait_for(loop.sock_recv(one.end, 65536), PATIENCE_SECONDS)
+                return packet.split(b"\0")[0]
+
+            async def asked_again() -> list[bytes]:
+                names = [await heard()]
+                while names[-1] != b"/strip/list":
+                    names.append(await heard())
+                return names
+
+            await asked_again()
+            for names in ((), (), ("vocals",), ("vocals", "drums")):
+                one.list(*names)
+                assert await asked_again() == [b"/set_surface", b"/strip/list"], "asked for no reports yet"
+            one.list("vocals", "drums")
+            assert await heard() == b"/set_surface/feedback"
+            assert any("has no tracks or buses yet" in line for line in one.lines)
+
+    asyncio.run(ride())
+
+
 def test_others_than_ardour_are_not_heard() -> None:
     async def ride() -> None:
         async with wire() as one:
@@ -209,6 +245,7 @@ def test_wild_packets_do_no_harm() -> None:
         encode("/strip/name", "is", (1, "vocals")),
         encode("/reply", "ssiiiiii", ("AT", "vocals", 2, 2, 0, 0, 1, 0)),
         encode("/reply", "siii", ("end_route_list", 48000, 0, 0)),
+        encode("/strip/list", "", ()),
         encode("/strip/mute", "if", (3, 1.0)),
         encode("/heartbeat", "f", (1.0,)),
     ]
@@ -246,8 +283,10 @@ def test_wild_packets_do_no_harm() -> None:
                 if count % 20 == 0:
                     await asyncio.sleep(0)
             await asyncio.sleep(0.2)
-            one.introduce(*SOURCES)
-            await one.until(lambda: one.link.ties.get("vocals") == "vocals", "Ardour is heard again")
+            one.report(*SOURCES)
+            await one.until(
+                lambda: one.link.ties == {name: name for name in SOURCES}, "Ardour is heard again"
+            )
             one.say("/strip/gain", "if", 1, -3.5)
             await one.until(lambda: one.desk.values[GAIN] == -3.5, "its faders are followed again")
         assert not faults

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,23 +15,14 @@ import pytest
 from plugin_bridge.board.parameter_tree import Key, Value
 from plugin_bridge.control.ardour_link import ArdourLink, ArdourRequest
 from plugin_bridge.control.ardour_link.strips import HIGHEST_DB
+from plugin_bridge.control.osc.codec import decode, encode
 from tests.control_desk import Desk
 from tests.integration import ardour_session
-from tests.integration.ardour_session import Ardour
+from tests.integration.ardour_hands import Session, close, free_port, until
+from tests.test_serve_cli import Serve
 
-RATE = 44100
 NAMED = ("Guitar", "Vocals", "drums", "BASS", "other")  # in Ardour; the first is no stem's
 NUMBERED = ("Audio 1", "Audio 2", "Audio 3", "Audio 4", "Audio 5")
-PATIENCE_SECONDS = 30.0
-
-# Ardour's console runs control surfaces as its windows do, where the settings enable them.
-_CONFIG_XML = """<?xml version="1.0" encoding="UTF-8"?>
-<Ardour>
-  <Config><Option name="osc-port" value="{port}"/></Config>
-  <ControlProtocols><Protocol name="Open Sound Control (OSC)" active="1"/></ControlProtocols>
-</Ardour>
-"""
-_CONTROLS = {"gain_db": "gain", "pan": "pan_azimuth", "mute": "mute", "solo": "solo"}
 
 pytestmark = [
     pytest.mark.integration,
@@ -38,84 +30,6 @@ pytestmark = [
         not ardour_session.console(), reason="Ardour 7 or later is not installed (apt install ardour)"
     ),
 ]
-
-
-class _Ardour(Ardour):
-    """One that can crash."""
-
-    def kill(self) -> None:
-        """End without a word."""
-        self._process.kill()
-        self.__exit__(None, None, None)
-
-
-class Session:
-    """A session that Ardour has open, on no sound card; `hand` moves its strips as the engineer does.
-
-    The last of its strips is a bus, the others are tracks.
-    """
-
-    def __init__(self, home: Path, strips: tuple[str, ...], port: int) -> None:
-        self.folder, self.port = home / "song", port
-        for version in (7, 8, 9):
-            settings = home / f".config/ardour{version}"
-            settings.mkdir(parents=True)
-            (settings / "config").write_text(_CONFIG_XML.format(port=port))
-        self._home = home
-        *tracks, bus = strips
-        with Ardour(home) as ardour:
-            ardour.create(self.folder, RATE, tuple(tracks))
-            ardour.load(self.folder)
-            order = "ARDOUR.PresentationInfo.Flag.AudioBus, ARDOUR.PresentationInfo.max_order"
-            ardour.run(f'Session:new_audio_route(2, 2, nil, 1, "{bus}", {order})')
-            ardour.save()
-        self._ardour: _Ardour | None = None
-
-    def open(self) -> None:
-        """Start Ardour with the session."""
-        self._ardour = _Ardour(self._home)
-        self._ardour.load(self.folder)
-
-    def leave(self) -> None:
-        """End Ardour in good order."""
-        if self._ardour is not None:
-            self._ardour.__exit__(None, None, None)
-            self._ardour = None
-
-    def kill(self) -> None:
-        """End Ardour as a crash does."""
-        assert self._ardour is not None
-        self._ardour.kill()
-        self._ardour = None
-
-    async def lua(self, line: str) -> str:
-        """Run a line of Lua while our own loop goes on."""
-        assert self._ardour is not None
-        return await asyncio.to_thread(self._ardour.run, line)
-
-    async def hand(self, strip: str, parameter: str, value: Value) -> None:
-        """Move one control of a strip in Ardour, given as we count: dB, -1 to 1, on or off."""
-        number = float(value)
-        if parameter == "gain_db":
-            number = 10.0 ** (number / 20.0)
-        elif parameter == "pan":
-            number = (number + 1.0) / 2.0  # inside, Ardour counts from the left
-        control = f'Session:route_by_name("{strip}"):{_CONTROLS[parameter]}_control()'
-        await self.lua(f"Session:set_control({control}, {number!r}, PBD.GroupControlDisposition.NoGroup)")
-
-    async def value(self, strip: str, parameter: str) -> float:
-        """Where a control of a strip stands in Ardour, as we count."""
-        control = f'Session:route_by_name("{strip}"):{_CONTROLS[parameter]}_control()'
-        number = float(await self.lua(f"return {control}:get_value()"))
-        if parameter == "gain_db":
-            return 20.0 * math.log10(number) if number else -math.inf
-        return number * 2.0 - 1.0 if parameter == "pan" else number
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -153,22 +67,6 @@ class Linked:
     def move(self, stem: str, parameter: str, value: Value) -> None:
         """Move a stem, as any other control does."""
         self.desk.move([(Key(stem, None, parameter), value)])
-
-
-def close(one: Value, other: Value) -> bool:
-    """Whether two values differ by no more than Ardour's 32-bit floats do."""
-    return float(one) == float(other) or abs(float(one) - float(other)) < 2e-4
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
-    """Wait until a condition holds; fail, saying what did not happen, when it never does."""
-    end = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    while True:
-        held = condition()
-        if held if isinstance(held, bool) else await held:
-            return
-        assert asyncio.get_running_loop().time() < end, f"within {PATIENCE_SECONDS:g} s: {what}"
-        await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
@@ -280,7 +178,8 @@ def test_a_quick_ride_arrives_at_its_end_without_an_echo(open_session: Session) 
         async with linked(open_session) as one:
             loop = asyncio.get_running_loop()
             transport, listener = await loop.create_datagram_endpoint(Listener, ("127.0.0.1", 0))
-            transport.sendto(_set_surface(), ("127.0.0.1", open_session.port))
+            surface = encode("/set_surface", "i", (0, 5, 1 + 2 + 16384, 0, 0, 0, 0))
+            transport.sendto(surface, ("127.0.0.1", open_session.port))
             await until(lambda: listener.gains >= 2 * len(NAMED), "the other surface hears every fader")
             await asyncio.sleep(0.5)
             listener.gains, began = 0, loop.time()
@@ -296,11 +195,6 @@ def test_a_quick_ride_arrives_at_its_end_without_an_echo(open_session: Session) 
             assert one.desk.values[Key("drums", None, "gain_db")] == -49.9
 
     asyncio.run(ride())
-
-
-def _set_surface() -> bytes:
-    numbers = (0, 5, 1 + 2 + 16384, 0, 0, 0, 0)
-    return b"/set_surface\0\0\0\0,iiiiiii\0\0\0\0" + b"".join(n.to_bytes(4, "big") for n in numbers)
 
 
 def test_both_sides_agree_after_hands_on_both(open_session: Session) -> None:
@@ -355,6 +249,25 @@ def test_a_strip_that_is_renamed_comes_or_moves_is_tied_by_its_new_name(open_ses
     asyncio.run(ride())
 
 
+def test_a_strip_that_is_gone_is_untied_and_its_number_goes_to_the_next(open_session: Session) -> None:
+    async def ride() -> None:
+        async with linked(open_session) as one:
+            await open_session.hand("drums", "mute", True)
+            await one.until_here("drums", "mute", True)
+            # Hiding takes a strip off Ardour's surfaces as removing it does, which the console cannot.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                hide = encode("/strip/hide", "i", (1 + NAMED.index("drums"), 1))
+                other.sendto(hide, ("127.0.0.1", open_session.port))
+            await until(lambda: "drums" not in one.link.ties, "the strip is untied")
+            await open_session.hand("BASS", "gain_db", -7.0)
+            await one.until_here("bass", "gain_db", -7.0)
+            one.move("other", "gain_db", -9.0)
+            await one.until_there("other", "gain_db", -9.0)
+            assert one.desk.values[Key("drums", None, "mute")] is True, "it stays where it was"
+
+    asyncio.run(ride())
+
+
 def test_closing_the_session_leaves_the_stems_where_they_are(open_session: Session) -> None:
     async def ride() -> None:
         async with linked(open_session) as one:
@@ -402,3 +315,82 @@ def test_strips_of_other_names_are_tied_by_number(tmp_path: Path) -> None:
         asyncio.run(ride())
     finally:
         session.leave()
+
+
+class Served:
+    """A running `plugin-bridge serve` that is linked to a session, moved and asked over its own OSC."""
+
+    def __init__(self, session: Session) -> None:
+        options = ("--audio", "paced", "--model", "classic4", "--link", f"ardour::{session.port}")
+        self.process = Serve(*options)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(1.0)
+
+    def connect(self) -> None:
+        """Read its own OSC port, and that it has found Ardour."""
+        found = re.search(r"UDP port (\d+)", self.process.hear("OSC on "))
+        assert found
+        self._socket.connect(("127.0.0.1", int(found[1])))
+        self.process.hear("is linked: vocals to its strip 'Vocals'")
+
+    def move(self, address: str, value: float) -> None:
+        """Send it a move."""
+        self._socket.send(encode(address, "f", (value,)))
+
+    def value(self, address: str) -> float:
+        """Ask it where something stands."""
+        self._socket.send(encode(address, "", ()))
+        while True:
+            for message in decode(self._socket.recv(65536), 0.0):
+                if message.address == address:
+                    return float(message.arguments[0])
+
+    def end(self) -> None:
+        """End it."""
+        self.process.kill()
+        self._socket.close()
+
+
+@pytest.fixture
+def served(open_session: Session) -> Iterator[Served]:
+    """The live processor, linked to the session."""
+    one = Served(open_session)
+    yield one
+    one.end()
+
+
+def test_the_live_processor_and_ardour_move_each_other(open_session: Session, served: Served) -> None:
+    async def there(strip: str, parameter: str, value: float) -> None:
+        async def stands() -> bool:
+            return close(await open_session.value(strip, parameter), value)
+
+        await until(stands, f"{strip}'s {parameter} becomes {value} in Ardour")
+
+    async def here(address: str, value: float) -> None:
+        await until(lambda: close(served.value(address), value), f"{address} becomes {value}")
+
+    async def ride() -> None:
+        await asyncio.to_thread(served.connect)
+        await open_session.hand("Vocals", "gain_db", -6.5)
+        await here("/stem/vocals/gain", -6.5)
+        await open_session.hand("drums", "mute", True)
+        await here("/stem/drums/mute", 1.0)
+        await open_session.hand("BASS", "pan", -0.5)
+        await here("/stem/bass/pan", 0.25)
+        await open_session.hand("other", "solo", True)
+        await here("/stem/other/solo", 1.0)
+        served.move("/stem/vocals/gain", -12.0)
+        await there("Vocals", "gain_db", -12.0)
+        served.move("/stem/drums/mute", 0.0)
+        await there("drums", "mute", 0.0)
+        served.move("/stem/bass/pan", 1.0)
+        await there("BASS", "pan", 1.0)
+        served.move("/stem/other/solo", 0.0)
+        await there("other", "solo", 0.0)
+        open_session.kill()
+        await asyncio.to_thread(served.process.hear, "has gone")
+        await asyncio.to_thread(open_session.open)
+        await asyncio.to_thread(served.process.hear, "is linked: vocals to its strip 'Vocals'")
+        await here("/stem/vocals/gain", 0.0)
+
+    asyncio.run(ride())

@@ -19,11 +19,16 @@ from plugin_bridge.control.ardour_link.surface import ArdourRequest, Surface
 from plugin_bridge.control.commands import Commands, Event, Moved, Rebuilt
 from plugin_bridge.errors import PluginBridgeError
 
-_TRY_SECONDS = 2.0
+_TRY_SECONDS = 1.0
+_TRIES_UNTIL_TOLD = 3
 _GONE_SECONDS = 3.5
 _SEND_SECONDS = 0.05
-_LIST_SECONDS = 0.5
 _MOST_STRIPS = 9999
+
+_WHERE_IT_MAY_BE = (
+    "must answer, got nothing yet; open a session there, with Open Sound Control enabled among its control "
+    "surfaces"
+)
 
 # Before its session closes or a strip goes, Ardour reports the strip as silent and centred, and only among
 # that that it has no name any more. What is heard waits until such a run must be over.
@@ -37,7 +42,9 @@ class ArdourLink:
     to what the other side can do. When the link is made, or made again, Ardour's values are taken over: the
     session is the engineer's document. After a preset or model was loaded here, its values go to Ardour.
 
-    A tied strip is a remote control. Where its own audio is that stem, its fader counts twice.
+    A tied strip is a remote control. Where its own audio is that stem, its fader counts twice. Ardour has
+    one way to answer each machine: ours is to the port that asks, so other surfaces on this machine must
+    not be set to a fixed port.
 
     `report` is told in one line when the link is made, changes, and is lost.
     """
@@ -49,10 +56,11 @@ class ArdourLink:
         self._looking: asyncio.Task[None] | None = None
         self._unwatch: Callable[[], None] = lambda: None
         self._sends: Pace[tuple[str, str]] = Pace(self._send_value, _SEND_SECONDS)
-        self._lists: Pace[str] = Pace(self._ask_list, _LIST_SECONDS)
         self._linked = False
         self._strips: dict[int, Strip] = {}
         self._listed: dict[int, str] = {}
+        self._listed_before: dict[int, str] = {}
+        self._last_named = 0
         self._ties: dict[str, int] = {}
         self._tied_names: dict[str, str] = {}
         self._told: dict[str, str] | None = None
@@ -77,39 +85,34 @@ class ArdourLink:
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
+        if self._linked:
+            self._surface.leave()
         self._forget()
         self._sends.close()
-        self._lists.close()
         self._surface.close()
 
     # Being there, and away.
 
     async def _look_after(self) -> None:
-        for attempt in itertools.count():
+        for tries in itertools.count():
             silent = self._surface.silent_seconds() > _GONE_SECONDS
             if self._linked and silent:
                 self._forget()
                 self._tell("has gone; its strips are taken up again when it is back")
-            elif attempt == 1 and silent:
-                self._tell(
-                    "must answer, got nothing yet; open a session there, with Open Sound Control enabled "
-                    "among its control surfaces"
-                )
+            if tries == _TRIES_UNTIL_TOLD and not self._linked:
+                self._tell(_WHERE_IT_MAY_BE if silent else "has no tracks or buses yet; they are waited for")
             if not self._linked:
-                self._surface.register()
-                self._ask_list()
+                self._listed = {}
+                self._surface.look()
             await asyncio.sleep(_TRY_SECONDS)
 
     def _tell(self, what: str) -> None:
         self._report(f"Ardour at {self._surface.where} {what}")
 
-    def _ask_list(self, _: str = "") -> None:
-        self._listed = {}
-        self._surface.ask_list()
-
     def _forget(self) -> None:
         self._linked = False
         self._strips.clear()
+        self._listed_before = {}
         self._ties, self._tied_names, self._told = {}, {}, None
         self._moved.clear()
         self._release()
@@ -123,7 +126,7 @@ class ArdourLink:
             case ("/reply", str(), str(name), _, _, _, _, int(number), *_) if 0 < number <= _MOST_STRIPS:
                 self._listed[number] = name
             case ("/strip/list",):
-                self._lists.want("strips came, went or moved")
+                self._end_names()
             case ("/strip/name", int(number), str(name)) if 0 < number <= _MOST_STRIPS:
                 self._hear_name(number, name)
             case (_, int(number), float(value)) if address in BY_ADDRESS:
@@ -131,6 +134,7 @@ class ArdourLink:
                 self._hear_value(number, address, value)
 
     def _hear_name(self, number: int, name: str) -> None:
+        self._last_named = number
         if not name.strip():
             self._strips.pop(number, None)
         elif number in self._strips:
@@ -146,12 +150,19 @@ class ArdourLink:
             self._hold()
 
     def _end_list(self) -> None:
-        for gone in self._strips.keys() - self._listed.keys():
+        """Make the link when the same strips are there twice: a session that loads has others by then."""
+        listed, before = self._listed, self._listed_before
+        self._listed, self._listed_before = {}, listed
+        if not self._linked and listed and listed == before:
+            self._strips = {number: Strip(name) for number, name in listed.items()}
+            self._linked = True
+            self._surface.listen()
+            self._hold(anew=True)
+
+    def _end_names(self) -> None:
+        # Strips came, went or moved, and Ardour has just reported all there are, the last one last.
+        for gone in [number for number in self._strips if number > self._last_named]:
             del self._strips[gone]
-        for number, name in self._listed.items():
-            self._strips.setdefault(number, Strip(name)).name = name
-        self._listed = {}
-        self._linked = True
         self._hold(anew=True)
 
     def _hold(self, anew: bool = False) -> None:

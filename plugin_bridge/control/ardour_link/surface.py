@@ -16,11 +16,11 @@ from plugin_bridge.errors import DeviceError
 
 DEFAULT_PORT = 3819
 
-# Ardour's numbers: which strips (audio tracks and buses), and what it shall report (switches, values, a
-# heartbeat every second, and answers as `/reply`, since `#reply` is no address).
+# Ardour's numbers: which strips (audio tracks and buses), and what it shall report: nothing but answers, as
+# `/reply` since `#reply` is no address; or switches, values and a heartbeat every second, too.
 _STRIP_TYPES = 1 + 4
-_FEEDBACK = 1 + 2 + 8 + 16384
-_NO_FEEDBACK = 0
+_ANSWERS = 16384
+_REPORTS = _ANSWERS + 1 + 2 + 8
 
 _RECEIVE_BYTES = 4 * 1024 * 1024
 
@@ -72,9 +72,8 @@ class Surface:
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
 
     def close(self) -> None:
-        """Have Ardour report nothing more. May be called twice."""
+        """Send and hear nothing more. May be called twice."""
         if self._transport is not None:
-            self._set_surface(_NO_FEEDBACK)
             self._transport.close()
             self._transport = None
 
@@ -82,17 +81,23 @@ class Surface:
         """How long nothing has been heard."""
         return asyncio.get_running_loop().time() - self._heard_at
 
-    def register(self) -> None:
-        """Have Ardour report every strip, and from then on what changes."""
-        self._set_surface(_FEEDBACK)
+    def look(self) -> None:
+        """Ask for the strips' numbers and names, and have nothing reported.
 
-    def _set_surface(self, feedback: int) -> None:
+        This is safe at any time. Where strips are reported, Ardour 7 may crash when it is asked to report
+        them anew while it still loads its session.
+        """
         # No banks, gains in dB, no pages. Port 0 means the one we send from; no port at all, a fixed one.
-        self.send("/set_surface", 0, _STRIP_TYPES, feedback, 0, 0, 0, 0)
-
-    def ask_list(self) -> None:
-        """Ask for the strips' numbers and names; their values come again, too."""
+        self.send("/set_surface", 0, _STRIP_TYPES, _ANSWERS, 0, 0, 0, 0)
         self.send("/strip/list")
+
+    def listen(self) -> None:
+        """Have every strip reported, and from then on what changes."""
+        self.send("/set_surface/feedback", _REPORTS)
+
+    def leave(self) -> None:
+        """Have nothing reported any more."""
+        self.send("/set_surface/feedback", _ANSWERS)
 
     def send(self, address: str, *arguments: float | int) -> None:
         """Send one message."""
