@@ -12,6 +12,8 @@ from plugin_bridge.errors import PluginBridgeError
 
 COMMANDS = {
     "train": "train_command",
+    "compose": "composer_command",
+    "compose-report": "composer_report_command",
 }
 """The module of each command, which has `add_arguments(parser)` and `run(arguments)`."""
 
