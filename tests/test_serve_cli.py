@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from pythonosc.osc_message import OscMessage
+from pythonosc.osc_message_builder import build_msg
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 90.0
@@ -210,6 +213,57 @@ def test_it_obeys_its_standard_input(paced: Serve) -> None:
     assert paced.end() == (0, "")
 
 
+def test_it_obeys_osc_on_the_port_that_it_names(paced: Serve) -> None:
+    line = paced.hear("OSC on 127.0.0.1: UDP port ")
+    paced.hear("OSCQuery on http://127.0.0.1:")
+    paced.hear("running")
+    (port,) = re.findall(r"UDP port (\d+)", line)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as desk:
+        desk.settimeout(PATIENCE_SECONDS)
+        for arguments in ([-12.0], []):
+            desk.sendto(build_msg("/stem/low/gain", arguments).dgram, ("127.0.0.1", int(port)))
+        answers = [OscMessage(desk.recv(65536)) for _ in range(2)]
+    values = [answer.params for answer in answers if answer.address == "/stem/low/gain"]
+    assert [-12.0] in values, [(answer.address, answer.params) for answer in answers]
+    as_typed(paced)
+    assert paced.end() == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--osc-port", "--tcp-port"])
+def test_a_port_in_use_is_one_line_and_exit_code_1_before_anything_plays(option: str, tmp_path: Path) -> None:
+    kind = socket.SOCK_DGRAM if option == "--osc-port" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        target = tmp_path / "out.wav"
+        serve = Serve(
+            *("--audio", "paced", "--model", "bands", "--output", str(target), option, str(port)),
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            code, error = serve.end()
+        finally:
+            serve.kill()
+    assert code == 1
+    assert error.count("\n") == 1
+    assert str(port) in error
+    assert "running" not in "".join(serve.said)
+    assert not target.exists()
+
+
+def test_without_osc_no_port_is_opened() -> None:
+    serve = Serve("--audio", "paced", "--model", "bands", "--no-osc")
+    try:
+        serve.hear("running")
+        as_typed(serve)
+        assert serve.end() == (0, "")
+    finally:
+        serve.kill()
+    assert "port" not in "".join(serve.said)
+
+
 @pytest.mark.parametrize("stdin", ["nothing", "a file", "a closed pipe"])
 def test_a_file_is_processed_whatever_the_standard_input_is(stdin: str, tmp_path: Path) -> None:
     audio = np.random.default_rng(0).uniform(-0.3, 0.3, (8000, 2)).astype(np.float32)
@@ -250,6 +304,14 @@ def test_a_file_is_processed_whatever_the_standard_input_is(stdin: str, tmp_path
         ),
         (["--audio", "paced", "--seconds", "-1"], "seconds must be between 0 and 1e+09, 0 for ever, got -1"),
         (["--audio", "paced", "--safety-ms", "nan"], "safety_ms must be between 0 and 60000, got nan"),
+        (["--audio", "paced", "--render-root", "nowhere"], "the render root must be a folder, got 'nowhere'"),
+        (["--audio", "paced", "--link", "reaper"], "a link must be ardour[:HOST:PORT], got 'reaper'"),
+        (["--audio", "paced", "--midi-map", "none"], "a MIDI map must be a known name or a .toml file"),
+        (["--audio", "paced", "--bind", "0.0.0.0"], "must come with the senders that are let in"),
+        (
+            ["--audio", "paced", "--model", "bands", "--record", "pyproject.toml"],
+            "a recording must go to a new file",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(options: list[str], sentence: str) -> None:
