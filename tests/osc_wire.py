@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 import time
@@ -101,13 +102,13 @@ class Client(asyncio.DatagramProtocol):
 
     async def until(self, is_there: Callable[[], Any]) -> Any:
         """Wait until something is so; what it then is."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not (found := is_there()):
-                self._news.clear()
-                try:
-                    await asyncio.wait_for(self._news.wait(), 0.02)
-                except TimeoutError:
-                    continue
+        last = time.monotonic() + PATIENCE_SECONDS
+        while not (found := is_there()):
+            assert time.monotonic() < last, "what must come did not come"
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await self._news.wait()
         return found
 
     async def hear(self, address: str, count: int = 1) -> list[tuple[Any, ...]]:

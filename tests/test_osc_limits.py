@@ -11,6 +11,7 @@ import pytest
 
 from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.control.commands import Fault
+from plugin_bridge.control.osc.peers import MESSAGES_PER_SECOND, Allowance
 from tests.control_desk import Desk
 from tests.osc_wire import Client, bundle, message, talking
 
@@ -128,18 +129,20 @@ def test_too_many_commands_at_once_are_refused_as_busy() -> None:
     play(scene())
 
 
-def test_a_flood_is_limited_and_counted_and_others_are_still_served() -> None:
+def test_a_flood_is_limited_and_counted_and_others_are_still_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Allowance.__init__, "__defaults__", (100.0,))
+
     async def scene() -> None:
         desk = Desk()
         async with talking(desk, clients=2) as (flood, other):
-            packet = bundle(*[message("/stem/vocals/gain", -1.0)] * 1000)
-            for _ in range(100):
-                flood.send_raw(packet)
-                await asyncio.sleep(0)
+            for _ in range(1000):
+                flood.send("/stem/vocals/gain", -1.0)
             assert await other.ask("/stem/drums/gain") == (0.0,)
             await flood.until(lambda: [code for _, code, _ in flood.heard("/fail") if code == "busy"])
-            limited = (await other.ask("/traffic"))[3]
-            assert limited > 0
+            assert len(flood.heard("/fail")) <= 5
+            messages, _, _, limited, _ = await other.ask("/traffic")
+            assert limited > 100
+            assert messages + limited == 1002
 
     play(scene())
 
@@ -183,3 +186,7 @@ def test_a_client_that_left_does_not_disturb() -> None:
             assert await client.ask("/stem/vocals/gain") == (-49.0,)
 
     play(scene())
+
+
+def test_five_thousand_messages_a_second_lie_within_the_limit() -> None:
+    assert MESSAGES_PER_SECOND >= 2 * 5000

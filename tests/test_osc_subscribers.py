@@ -133,6 +133,41 @@ def test_a_lease_ends_when_it_is_not_renewed() -> None:
     play(scene())
 
 
+def test_what_moved_while_nobody_listened_does_not_hide_a_later_change() -> None:
+    async def scene() -> None:
+        async with talking(Desk(), clients=2) as (early, late):
+            await early.ask("/subscribe", "state", answer="/done")
+            early.send("/stem/bass/gain", -6.0)
+            await early.until(lambda: (-6.0,) in early.heard("/stem/bass/gain"))
+            await early.ask("/unsubscribe", answer="/done")
+            await early.ask("/stem/bass/gain", -3.0, answer="/done")
+            late.send("/subscribe", "state")
+            await late.until(lambda: late.heard("/stem/bass/gain") == [(-3.0,)])
+            early.send("/stem/bass/gain", -6.0)
+            await late.until(lambda: late.heard("/stem/bass/gain")[-1] == (-6.0,))
+
+    play(scene())
+
+
+def test_meters_that_fail_for_once_come_again() -> None:
+    class Shy(Desk):
+        calls = 0
+
+        def levels(self) -> dict[str, Level]:
+            self.calls += 1
+            if self.calls < 5:
+                raise RuntimeError("no levels yet")
+            return {}
+
+    async def scene() -> None:
+        desk = Shy()
+        async with talking(desk) as (client,):
+            await client.ask("/subscribe", "meters", answer="/done")
+            assert (await client.hear("/meter/in"))[0] == (-120.0,) * 4
+
+    play(scene())
+
+
 def test_a_lease_lasts_an_hour_at_most() -> None:
     async def scene() -> None:
         async with talking(Desk()) as (client,):

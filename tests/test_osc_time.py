@@ -67,7 +67,7 @@ def test_a_bundle_ahead_is_dated_to_the_engine() -> None:
     async def scene() -> None:
         desk = Desk()
         async with talking(desk) as (client,):
-            when = time.time() + 0.5
+            when = time.time() + 0.8
             client.send_raw(
                 bundle(
                     message("/stem/vocals/gain", -6.0),
@@ -89,7 +89,7 @@ def test_a_nested_bundle_may_come_later() -> None:
     async def scene() -> None:
         desk = Desk()
         async with talking(desk) as (client,):
-            when = time.time() + 0.3
+            when = time.time() + 0.6
             inner = bundle(message("/stem/vocals/pan", 1.0), seconds=when + 0.2)
             client.send_raw(bundle(message("/stem/vocals/gain", -6.0), inner, seconds=when))
             await client.quiet()
@@ -107,7 +107,7 @@ def test_switches_and_commands_ahead_wait_for_their_time() -> None:
                     message("/bypass", 1),
                     message("/stem/vocals/gain"),
                     message("/preset/load", "loud"),
-                    seconds=time.time() + 0.3,
+                    seconds=time.time() + 0.6,
                 )
             )
             await client.quiet()
@@ -116,7 +116,7 @@ def test_switches_and_commands_ahead_wait_for_their_time() -> None:
             assert client.heard("/stem/vocals/gain") == []
             await client.until(lambda: desk.bypass and desk.preset == ("loud", False))
             await client.hear("/stem/vocals/gain")
-            assert ("/preset/load", "loud") in client.heard("/done")
+            await client.until(lambda: ("/preset/load", "loud") in client.heard("/done"))
 
     play(scene())
 

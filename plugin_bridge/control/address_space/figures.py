@@ -11,6 +11,9 @@ from plugin_bridge.control.commands import Commands, Level
 PROTOCOL = 1
 """The version of the table's form; it grows when an address changes its meaning."""
 
+SILENCE = Level(-120.0, -120.0, -120.0, -120.0)
+"""What is told of a row that the engine has no levels of yet, as while models change."""
+
 _VU_SPAN_DB = 60.0
 
 
@@ -31,9 +34,14 @@ def vu(level: Level) -> float:
     return min(max((peak + _VU_SPAN_DB) / _VU_SPAN_DB, 0.0), 1.0)
 
 
+def vu_of(name: str, commands: Commands) -> Arguments:
+    """A row's place on a meter."""
+    return (vu(commands.levels().get(name, SILENCE)),)
+
+
 def level_of(name: str, commands: Commands) -> Arguments:
     """The four levels of a row."""
-    return tuple(commands.levels()[name])
+    return tuple(commands.levels().get(name, SILENCE))
 
 
 def stems_of(commands: Commands) -> Arguments:

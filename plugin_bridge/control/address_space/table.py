@@ -19,7 +19,7 @@ from plugin_bridge.control.address_space.figures import (
     status_of,
     stems_of,
     version,
-    vu,
+    vu_of,
 )
 from plugin_bridge.control.address_space.leaf import Arguments, Leaf, Travel, View
 from plugin_bridge.control.commands import Commands
@@ -99,7 +99,7 @@ class _Rows:
             f"{base}/vu",
             "f",
             "its peak level on a meter's scale, 0 at -60 dBFS and 1 at full scale",
-            lambda commands: (vu(commands.levels()[source]),),
+            partial(vu_of, source),
             topic=METERS,
             lowest=0.0,
             highest=1.0,

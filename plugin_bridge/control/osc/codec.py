@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pythonosc.parsing import osc_types
@@ -192,7 +193,13 @@ def encode(address: str, types: str, arguments: Sequence[Any]) -> bytes:
     """
     tags = types[: len(arguments)] + types[-1:] * (len(arguments) - len(types))
     parts = [_WRITERS[tag](_plain(tag, argument)) for tag, argument in zip(tags, arguments, strict=True)]
-    return b"".join((osc_types.write_string(address), osc_types.write_string(f",{tags}"), *parts))
+    return b"".join((_head(address, tags), *parts))
+
+
+@lru_cache(maxsize=1024)
+def _head(address: str, tags: str) -> bytes:
+    head: bytes = osc_types.write_string(address) + osc_types.write_string(f",{tags}")
+    return head
 
 
 def tags_of(arguments: Iterable[Any]) -> str:

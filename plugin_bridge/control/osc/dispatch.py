@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -54,6 +54,7 @@ class Dispatcher:
     def __init__(self, space: AddressSpace, session: SessionCommands) -> None:
         self._space, self._session = space, session
         self._under_way: set[asyncio.Task[None]] = set()
+        self._acting: set[asyncio.Task[None]] = set()
         self._ahead: set[asyncio.TimerHandle] = set()
         self._logs = BoundedLog()
         self._reach = MOST_REACHED
@@ -231,30 +232,24 @@ class Dispatcher:
             return
         if len(self._under_way) >= MOST_UNDER_WAY:
             raise Busy(f"at most {MOST_UNDER_WAY} commands may be under way, got one more; try again later")
-        before = frozenset(self._under_way)
-        task = asyncio.get_running_loop().create_task(
-            self._performing(address, leaf, arguments, peer, before)
-        )
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        if leaf.command == "sync":
+            # It waits for what acts, not for others that wait.
+            doing = self._session.sync(arguments, peer, frozenset(self._acting))
+        else:
+            doing = self._act(address, leaf, arguments, peer)
+        task = asyncio.get_running_loop().create_task(self._answered(address, peer, doing))
+        for tasks in (self._under_way, *([] if leaf.command == "sync" else [self._acting])):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
-    async def _performing(
-        self,
-        address: str,
-        leaf: Leaf,
-        arguments: Arguments,
-        peer: Peer,
-        before: frozenset[asyncio.Task[None]],
-    ) -> None:
+    async def _act(self, address: str, leaf: Leaf, arguments: Arguments, peer: Peer) -> None:
+        done(peer, address, await self._space.perform(leaf, arguments))
+
+    async def _answered(self, address: str, peer: Peer, doing: Awaitable[None]) -> None:
         try:
-            if leaf.command == "sync":
-                await self._session.sync(arguments, peer, before)
-                return
-            results = await self._space.perform(leaf, arguments)
+            await doing
         except Exception as error:  # noqa: BLE001 - as in _guard
             self._refuse(address, error, peer)
-            return
-        done(peer, address, results)
 
 
 def _acknowledge(address: str, shown: list[tuple[Leaf, Arguments]], arguments: Arguments, peer: Peer) -> None:

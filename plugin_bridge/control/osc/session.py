@@ -56,11 +56,11 @@ class SessionCommands:
             self._subscribers.dump(self._subscribers.of(peer))
         done(peer, address)
 
-    async def sync(self, arguments: Arguments, peer: Peer, before: Iterable[asyncio.Task[None]]) -> None:
+    async def sync(self, arguments: Arguments, peer: Peer, before: frozenset[asyncio.Task[None]]) -> None:
         """Answer when all commands before are done."""
         number = _optional(arguments, 0, 0)
-        for task in before:
-            await asyncio.wait([task])
+        if before:
+            await asyncio.wait(before)
         await self._commands.settle()
         peer.send(encode("/synced", "i", (number,)))
 

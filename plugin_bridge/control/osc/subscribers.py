@@ -11,7 +11,7 @@ from plugin_bridge.control.address_space import METERS, STATE, AddressSpace, Lea
 from plugin_bridge.control.commands import Event, Fault, Rebuilt, RenderProgress
 from plugin_bridge.control.osc.codec import bundles, encode
 from plugin_bridge.control.osc.failures import Busy
-from plugin_bridge.control.osc.peers import Peer
+from plugin_bridge.control.osc.peers import BoundedLog, Peer
 
 TTL_SECONDS, LONGEST_TTL_SECONDS = 10, 3600
 METER_HZ, FASTEST_HZ = 10, 20
@@ -52,6 +52,7 @@ class Subscribers:
         self._timer: asyncio.TimerHandle | None = None
         self._beats = 0
         self._faults = 0
+        self._logs = BoundedLog()
         self._deafen = space.watch(self._hear)
         self._task: asyncio.Task[None] | None = None
 
@@ -101,6 +102,7 @@ class Subscribers:
 
     def dump(self, peers: Iterable[Peer]) -> None:
         """Send the whole state."""
+        self._told.clear()  # what these are told now may be other than what the others were told last
         packets = bundles(_packet(leaf) for leaf in self._space.state())
         for peer in peers:
             for packet in packets:
@@ -174,12 +176,15 @@ class Subscribers:
                 continue
             self._expire()
             now = time.monotonic()
-            self._send_meters(now)
             if now >= next_beat:
                 next_beat = now + 1.0
                 self._faults = 0
                 self._beats += 1
                 self._tell_all(encode("/heartbeat", "i", (self._beats,)))
+            try:
+                self._send_meters(now)
+            except Exception as error:  # noqa: BLE001 - the next ones may be well
+                self._logs.once(repr(error)[:100], f"meters could not be read: {error!r:.300}")
 
     def _send_meters(self, now: float) -> None:
         due = [each for each in self._leases.values() if METERS in each.topics and now >= each.next_meter]

@@ -95,9 +95,10 @@ class UdpSide(asyncio.DatagramProtocol):
             if self._socket is None or time.monotonic() > until:
                 return
             try:
-                self._take(*self._socket.recvfrom(LARGEST_PACKET))
+                data, addr = self._socket.recvfrom(LARGEST_PACKET)
             except OSError:  # nothing more is there, or somebody we wrote to is gone
                 return
+            self._take(data, addr)
 
     def _take(self, data: bytes, address: Address) -> None:
         if self._transport is not None and self._admits(address[0]):
