@@ -42,6 +42,25 @@ def install(models: Path, name: str = "mine", seed: int = 1, **changes: object) 
     return models / name
 
 
+OUR_UNTRAINED = [
+    card.parent
+    for card in sorted((Path(__file__).resolve().parent.parent / "models").glob("*/card.toml"))
+    if catalogue.card_in(card.parent).architecture in networks.architectures()
+    and catalogue.card_in(card.parent).weights is None
+]
+
+
+@pytest.mark.parametrize("folder", OUR_UNTRAINED, ids=lambda folder: folder.name)
+def test_the_card_of_an_untrained_network_says_what_it_will_do(folder: Path) -> None:
+    card = catalogue.card_in(folder)
+    truth = catalogue.stated(NetworkSeparator(networks.build(card.architecture, card.config)))
+    assert {key: getattr(card, key) for key in truth} == truth
+    assert (folder / "recipe.toml").is_file()
+    assert folder.name not in catalogue.names()
+    for text in (card.summary, card.licence, card.source, card.strengths, card.limits):
+        assert len(text) > 10
+
+
 def mix(separator: object) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((1, 5000)).astype(np.float32) * 0.1
 

@@ -112,11 +112,18 @@ def _ready(folder: Path) -> bool:
 
 def card(name: str) -> Card:
     """The card of a model. Raises `ModelError` for an unknown name or a broken card."""
-    path = model_folder(name) / "card.toml"
+    return card_in(model_folder(name))
+
+
+def card_in(folder: Path) -> Card:
+    """The card of a model's folder, trained or not. Raises `ModelError` for a broken card."""
+    path = folder / "card.toml"
     try:
         return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Card)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ModelError(f"the card of model '{name}' must be valid, got: {error}; mend {path}") from error
+        raise ModelError(
+            f"the card of model '{folder.name}' must be valid, got: {error}; mend {path}"
+        ) from error
 
 
 def load(name: str = DEFAULT_MODEL, device: str = "auto") -> Separator:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 
-from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import networks
 from plugin_bridge.separation.networks.network import CausalNetwork, Network
 from plugin_bridge.training import network_figures
@@ -38,7 +37,7 @@ COLUMNS = (
 _INTRODUCTION = """\
 # The networks
 
-Written by `python -m plugin_bridge.training.models_table`; edit nothing here by hand.
+Written by `python -m plugin_bridge.training models`; edit nothing here by hand.
 
 Every architecture in the sizes of its paper, untrained. What they score once they are trained is in
 [results.md](results.md).
@@ -53,24 +52,23 @@ Every architecture in the sizes of its paper, untrained. What they score once th
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure and write the table; tell the file's name."""
-    parser = argparse.ArgumentParser(
-        prog="python -m plugin_bridge.training.models_table", description=__doc__
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `models`."""
     parser.add_argument("architectures", nargs="*", metavar="ARCHITECTURE", help="measure only these anew")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the file to write")
-    given = parser.parse_args(arguments)
-    try:
-        chosen = given.architectures or list(networks.architectures())
-        kept = rows_of(given.out) if given.architectures else {}
-        measured = {key: cells for architecture in chosen for key, cells in measure(architecture).items()}
-    except ModelError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(page({**kept, **measured}), encoding="utf-8")
-    sys.stdout.write(f"{given.out}\n")
+    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, metavar="FILE", help="the file to write")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and write the table; tell the file's name. Raises `ModelError` for an unknown architecture."""
+    chosen = arguments.architectures or list(networks.architectures())
+    for architecture in chosen:
+        networks.module(architecture)  # an unknown one is refused before minutes are spent
+    rows = rows_of(arguments.out) if arguments.architectures else {}
+    for architecture in chosen:
+        rows |= measure(architecture)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(page(rows), encoding="utf-8")
+    sys.stdout.write(f"{arguments.out}\n")
     return 0
 
 
@@ -147,7 +145,3 @@ def _machine() -> str:
         found = None
     name = found[1].strip() if found else platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores of which one is used, PyTorch {torch.__version__}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -44,6 +44,7 @@ class FrameNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: `(batch, channels, frames)` to the same."""
+        x = x.float()  # in half precision, the power of quiet frames would be nothing
         centred = x - x.mean(dim=1, keepdim=True)
         power = centred.square().mean(dim=1, keepdim=True)
         return centred * torch.rsqrt(power + self.eps) * self.weight + self.bias

@@ -94,11 +94,13 @@ class ConvTasNet(Network):
 
     def forward(self, mix: Tensor) -> Tensor:
         """Shape: `(batch, channels, frames)` to `(batch, sources, channels, frames)`."""
-        return whole(self.bank, mix, self.grid)
+        frames, late = mix.shape[-1], self.bank.stride
+        made: Tensor = self.bank(nn.functional.pad(mix, (0, late + -(frames + late) % self.grid)))
+        return made[..., late : late + frames]
 
 
 class CausalConvTasNet(CausalNetwork):
-    """The form that steps; `forward` computes the same in parallel."""
+    """The form that steps, or computes the same in parallel."""
 
     def __init__(self, config: ConvTasNetConfig, stack: TemporalStack) -> None:
         super().__init__(config)
@@ -120,9 +122,12 @@ class CausalConvTasNet(CausalNetwork):
         stems: Tensor = self.bank(block, after)
         return stems, after
 
-    def forward(self, mix: Tensor) -> Tensor:
-        """Shape: `(batch, channels, frames)` to `(batch, sources, channels, frames)`."""
-        return whole(self.bank, mix, self.hop)
+    def continued(self, mix: Tensor, state: State) -> tuple[Tensor, State]:
+        """Many steps in parallel.
+
+        Shape: `(batch, channels, n * hop)` to `(batch, sources, channels, n * hop)`.
+        """
+        return self.step(mix, state)
 
 
 def filterbank(config: ConvTasNetConfig, stack: TemporalStack) -> MaskedFilterbank:
@@ -137,10 +142,3 @@ def filterbank(config: ConvTasNetConfig, stack: TemporalStack) -> MaskedFilterba
         stack,
         causal=config.causal,
     )
-
-
-def whole(bank: MaskedFilterbank, mix: Tensor, grid: int) -> Tensor:
-    """All frames at once, padded to the `grid` of chunks, the filterbank's delay taken out."""
-    frames, late = mix.shape[-1], bank.stride
-    made: Tensor = bank(nn.functional.pad(mix, (0, late + -(frames + late) % grid)))
-    return made[..., late : late + frames]

@@ -127,4 +127,4 @@ class DualGateTcn(ConvTasNet):
 
 
 class CausalDualGateTcn(CausalConvTasNet):
-    """The form that steps; `forward` computes the same in parallel."""
+    """The form that steps, or computes the same in parallel."""
