@@ -245,6 +245,7 @@ def test_a_preset_of_levels_moves_and_one_with_effects_is_built() -> None:
 def test_loads_that_fail_say_why_and_change_nothing(own_data: Path) -> None:
     (own_data / "late.toml").write_text('[[strips.low.effects]]\neffect = "GSMFullRateCompressor"\n')
     (own_data / "broken.toml").write_text('[[strips.low.effects]]\neffect = "Gian"\n')
+    (own_data / "hosted.toml").write_text('[[master.effects]]\neffect = "VST3Plugin"\npath = "none.vst3"\n')
 
     async def test() -> None:
         async with serving() as server:
@@ -254,6 +255,7 @@ def test_loads_that_fail_say_why_and_change_nothing(own_data: Path) -> None:
                 "none": "a preset must be a known name",
                 "karaoke": "strips must be among low, mid, high, got 'vocals'",
                 "late": "restart with --reserve-ms",
+                "hosted": "a hosted plugin must exist, got 'none.vst3'",
                 "broken": "an effect must be one of pedalboard's, got 'Gian'",
             }.items():
                 with pytest.raises(PresetError, match=sentence):
