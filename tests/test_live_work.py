@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.board.stemboard import StemBoard
 from plugin_bridge.live.figures import worker_figures
 from plugin_bridge.live.playback import playback_specs
+from plugin_bridge.live.protocol import Applied, Moves, Unable
 from plugin_bridge.live.ring import Ring
 from plugin_bridge.live.shared import Segment
 from plugin_bridge.live.work import Place, Work
@@ -156,3 +158,67 @@ def test_times_fall_into_bins_of_two_percent() -> None:
     p50, p98, p99 = percentiles(times, 0.5, 0.98, 0.99)
     assert p50 == p98 == pytest.approx(0.001, rel=0.03)
     assert p99 == pytest.approx(0.01, rel=0.03)
+
+
+# --- moves ---------------------------------------------------------------------------------------------
+
+VOICE, REST = Key("voice", None, "gain_db"), Key("rest", None, "gain_db")
+
+
+def test_a_move_at_once_says_from_which_frame_it_counts(segment: Segment) -> None:
+    work = work_with(Slow(), segment)
+    feed(segment, 3 * HOP)
+    assert work.hop()
+    work.move(Moves(7, ((VOICE, -6.0), (REST, -3.0))))
+    assert work.answers == [Applied(7, ((HOP, VOICE, -6.0), (HOP, REST, -3.0)))]
+
+
+def test_a_move_for_a_frame_to_come_is_answered_when_it_was_made(segment: Segment) -> None:
+    work = work_with(Slow(), segment)
+    feed(segment, 4 * HOP)
+    work.move(Moves(1, ((VOICE, -6.0),), 2 * HOP + 10))
+    work.move(Moves(2, ((VOICE, -3.0),), HOP + 5))
+    assert work.answers == []
+    assert work.hop()
+    assert work.answers == []
+    assert work.hop()
+    assert work.answers == [Applied(2, ((HOP + 5, VOICE, -3.0),))]
+    assert work.hop()
+    assert work.answers[1:] == [Applied(1, ((2 * HOP + 10, VOICE, -6.0),))]
+
+
+def test_a_move_for_a_frame_that_is_past_is_made_at_once(segment: Segment) -> None:
+    work = work_with(Slow(), segment)
+    feed(segment, 3 * HOP)
+    assert work.hop()
+    assert work.hop()
+    work.move(Moves(1, ((VOICE, -6.0),), 10))
+    assert work.answers == [Applied(1, ((2 * HOP, VOICE, -6.0),))]
+
+
+def test_a_move_that_is_refused_is_complained_of_and_answered(segment: Segment) -> None:
+    work = work_with(Slow(), segment)
+    work.move(Moves(3, ((VOICE, 99.0), (Key("drums", None, "pan"), 0.0))))
+    *complaints, answer = work.answers
+    assert answer == Applied(3, ())
+    assert ["24 dB" in str(each) for each in complaints] == [True, False]
+    work.answers.clear()
+    work.move(Moves(4, ((VOICE, 99.0),), HOP + 1))
+    feed(segment, 3 * HOP)
+    while work.hop():
+        pass
+    assert any(isinstance(each, Unable) for each in work.answers)
+
+
+def test_moves_to_come_survive_input_that_ran_away(segment: Segment) -> None:
+    work = work_with(Slow(), segment)
+    inputs = Ring(segment, "in")
+    work.move(Moves(1, ((VOICE, -6.0),), 21_000))
+    for _ in range(20):
+        feed(segment, 1000)
+    work.hop()
+    assert count(segment, "skipped") == 1
+    feed(segment, 2000)
+    while work.hop() or count(segment, "position") + HOP <= inputs.end:
+        pass
+    assert work.answers == [Applied(1, ((21_000, VOICE, -6.0),))]

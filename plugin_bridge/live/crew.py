@@ -150,10 +150,12 @@ class Slot:
         """
         if self.member is None or self.plan is None:
             return False
-        changes = [] if self.plan is plan else moves(self.plan, plan)
+        if self.plan == plan:
+            return True
+        changes = moves(self.plan, plan)
         if changes is None:
             return False
-        if self.state != "building" and self.plan != plan and self.member.listens():
+        if self.state != "building" and self.member.listens():
             if changes:
                 self.move(changes)
             self.plan = plan

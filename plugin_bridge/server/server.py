@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,15 @@ from plugin_bridge.board.parameter_tree import Key, Parameter, Value
 from plugin_bridge.board.parameters import switch
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.control.clock import FrameClock
-from plugin_bridge.control.commands import Event, Fault, Level, Moved, PresetNamed, Rebuilt, Switched
-from plugin_bridge.errors import ModelError, PresetError, UnknownAddress
-from plugin_bridge.folders import user_folder
+from plugin_bridge.control.commands import Event, Fault, Level, Moved, Rebuilt, Switched
+from plugin_bridge.errors import UnknownAddress
 from plugin_bridge.live.drivers.driver import AudioRequest
 from plugin_bridge.live.drivers.tally import Tally
 from plugin_bridge.live.engine import Engine, EngineRequest
 from plugin_bridge.live.notice import Notice
-from plugin_bridge.live.protocol import BoardPlan, Described
 from plugin_bridge.separation import catalogue
-from plugin_bridge.server.boards import Names, plan_of, preset_of
+from plugin_bridge.server.boards import Names, plan_of
+from plugin_bridge.server.loading import Loading
 from plugin_bridge.server.recording import Recording
 from plugin_bridge.server.renders import Renders
 
@@ -59,7 +58,6 @@ class Server:
     """
 
     def __init__(self, request: ServerRequest) -> None:
-        self._model = request.model
         preset = Preset.read(request.preset) if request.preset else None
         plan = plan_of(preset, request.model)
         audio = request.audio
@@ -74,10 +72,8 @@ class Server:
         self._late = Tally("{count} blocks came too late and were played as the delayed mix", "late_blocks")
         self._rebuilds = 0
         self._flushing: asyncio.TimerHandle | None = None
-        self._in_order = asyncio.Lock()
-        self._under_way: set[asyncio.Future[None]] = set()
-        self._preset_name, self._dirty = preset.name if preset else "", False
-        self._keep_clean()
+        name = preset.name if preset else ""
+        self._loading = Loading(self.engine, request.model, name, self._tell, self._tell_moved)
         self._renders = Renders(request.render_root, self._tell)
         self._recording: Recording | None = None
         try:
@@ -111,7 +107,7 @@ class Server:
             self._rebuilds = self.engine.troupe.rebuilds
             self._tell(Rebuilt())
         self._tell_moved()
-        self._tell_dirty()
+        self._loading.tell_dirty()
         self.tell_faults()
         if self._recording is not None and (ended := self._recording.catch_up()):
             self._fault(Notice(ended, "recording_ended"))
@@ -160,20 +156,6 @@ class Server:
         while moved:
             self._tell(Moved(*moved.popleft()))
 
-    def _keep_clean(self) -> None:
-        self._clean = (self.engine.plan.model, dict(self.engine.values))
-
-    def _tell_dirty(self) -> None:
-        dirty = self._clean != (self.engine.plan.model, self.engine.values)
-        if dirty != self._dirty:
-            self._dirty = dirty
-            self._tell(PresetNamed(self._preset_name, dirty))
-
-    def _name_preset(self, name: str) -> None:
-        self._preset_name, self._dirty = name, False
-        self._keep_clean()
-        self._tell(PresetNamed(name, False))
-
     # --- moves ---------------------------------------------------------------------------------------------
 
     @property
@@ -217,7 +199,7 @@ class Server:
     def _flush(self) -> None:
         self._flushing = None
         self.engine.flush()
-        self._tell_dirty()
+        self._loading.tell_dirty()
 
     def _note_time(self) -> None:
         if (tag := self.engine.time_tag) is not None:
@@ -265,18 +247,12 @@ class Server:
 
         Raises `ModelError` for an unknown one, or one that cannot play here.
         """
-        with self._working():
-            async with self._in_order:
-                await asyncio.to_thread(catalogue.model_folder, name)
-                swapped = self._change(replace(self.engine.plan, model=name), lambda: None)
-            if reason := await swapped:
-                raise ModelError(reason)
-            self._model = name
+        await self._loading.load_model(name)
 
     @property
     def preset(self) -> tuple[str, bool]:
         """The current preset's name ("" for none), and whether it was moved away from since."""
-        return self._preset_name, self._dirty
+        return self._loading.name, self._loading.dirty
 
     def presets(self) -> list[str]:
         """Presets that can be loaded, sorted."""
@@ -287,27 +263,7 @@ class Server:
 
         Raises `PresetError` for an unknown or broken one, or one that does not fit; the old one stays.
         """
-        with self._working():
-            async with self._in_order:
-                preset = await asyncio.to_thread(Preset.read, name)
-                plan = plan_of(preset, self._model or self.engine.plan.model)
-                swapped = self._change(plan, lambda: self._name_preset(preset.name))
-            if reason := await swapped:
-                raise PresetError(reason)
-
-    def _change(self, plan: BoardPlan, played: Callable[[], None]) -> asyncio.Future[str]:
-        """Change the board; the future's result is why it came to nothing, empty where it plays."""
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def told(reason: str) -> None:
-            if not reason:
-                played()
-            if not future.done():
-                future.set_result(reason)
-
-        self.engine.change(plan, told)
-        self._tell_moved()
-        return future
+        await self._loading.load_preset(name)
 
     async def save_preset(self, name: str) -> None:
         """Save what plays under a name of `[a-z0-9_-]+` among the user's presets.
@@ -315,40 +271,12 @@ class Server:
         One of the user's may have the name of one of ours, and is then the one that is loaded. Raises
         `ValueError` for another name, `PresetError` where the board cannot be described or written.
         """
-        if not catalogue.NAME.fullmatch(name):
-            raise ValueError(f"a preset's name must have only a-z, 0-9, '-' and '_', got '{name}'")
-        with self._working():
-            async with self._in_order:
-                described = await self._described()
-                values = dict(self.engine.values)
-                preset = preset_of(name, self.engine.plan.model, described)
-                await asyncio.to_thread(preset.save, user_folder("presets") / f"{name}.toml")
-                self._names.forget()
-                self._preset_name, self._clean = name, (self.engine.plan.model, values)
-                self._dirty = self._clean[1] != self.engine.values
-                self._tell(PresetNamed(name, self._dirty))
-
-    async def _described(self) -> Described:
-        future: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
-        self.engine.flush()
-
-        def told(described: Described) -> None:
-            if not future.done():
-                future.set_result(described)
-
-        self.engine.troupe.describe(told)
-        described = await future
-        if described.refused:
-            raise PresetError(described.refused)
-        return described
-
-    def _working(self) -> _Under:
-        return _Under(self._under_way)
+        await self._loading.save_preset(name)
+        self._names.forget()
 
     async def settle(self) -> None:
         """Wait until every load, save and swap begun before is done or refused."""
-        if self._under_way:
-            await asyncio.wait(set(self._under_way))
+        await self._loading.settle()
 
     # --- figures -------------------------------------------------------------------------------------------
 
@@ -366,7 +294,7 @@ class Server:
         return {
             **self.engine.status(),
             "model": self.model,
-            "preset": self._preset_name,
+            "preset": self._loading.name,
             "block": self.engine.block,
             "device": self._device,
             "latency_terms": self.engine.latency.terms(self.engine.sample_rate),
@@ -386,25 +314,9 @@ class Server:
         found, output = await asyncio.to_thread(self._renders.place, path)
         if preset and not catalogue.NAME.fullmatch(preset):
             raise ValueError(f"a preset's name must have only a-z, 0-9, '-' and '_', got '{preset}'")
-        if preset:
-            await asyncio.to_thread(Preset.read, preset)
-        return self._renders.start(found, output, preset, self.model)
+        its = await asyncio.to_thread(Preset.read, preset) if preset else None
+        return self._renders.start(found, output, preset, "" if its and its.model else self.model)
 
     def cancel_render(self, job: str) -> None:
         """End a job. Raises `UnknownAddress` for one that does not run."""
         self._renders.cancel(job)
-
-
-class _Under:
-    """Marks a command as under way while it runs."""
-
-    def __init__(self, under_way: set[asyncio.Future[None]]) -> None:
-        self._under_way = under_way
-
-    def __enter__(self) -> None:
-        self._mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._under_way.add(self._mark)
-
-    def __exit__(self, *_: object) -> None:
-        self._under_way.discard(self._mark)
-        self._mark.set_result(None)
