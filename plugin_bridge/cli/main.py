@@ -15,7 +15,19 @@ from types import FrameType
 from typing import NoReturn, TextIO
 
 from plugin_bridge import __version__
-from plugin_bridge.cli import devices, doctor, layout, midi, models, osc, presets, render, serve
+from plugin_bridge.cli import (
+    devices,
+    doctor,
+    evaluate,
+    layout,
+    midi,
+    models,
+    osc,
+    presets,
+    render,
+    serve,
+    train,
+)
 from plugin_bridge.cli.text import on_one_line
 from plugin_bridge.errors import DeviceError, ModelError, PluginBridgeError, PresetError
 
@@ -114,7 +126,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     parser.add_argument("--version", action="version", version=f"plugin-bridge {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands = {}
-    for module in (render, serve, devices, doctor, models, presets, layout, midi, osc):
+    for module in (render, serve, devices, doctor, models, presets, layout, midi, osc, train, evaluate):
         name = module.__name__.rpartition(".")[2]
         summary = (module.__doc__ or "").partition("\n")[0]
         command = subparsers.add_parser(name, help=summary, description=summary, allow_abbrev=False)

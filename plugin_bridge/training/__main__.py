@@ -12,6 +12,10 @@ from plugin_bridge.errors import PluginBridgeError
 
 COMMANDS = {
     "train": "train_command",
+    "evaluate": "evaluate_command",
+    "table": "table_command",
+    "figures": "figures_command",
+    "models": "models_table",
     "compose": "composer_command",
     "compose-report": "composer_report_command",
 }
