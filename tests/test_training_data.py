@@ -49,6 +49,13 @@ def test_a_folder_of_songs_is_read(tmp_path: Path, suffix: str) -> None:
     assert found[0].sources == SOURCES
 
 
+def test_hidden_files_are_no_songs(tmp_path: Path) -> None:
+    home = song(tmp_path / "a")
+    (home / "._vocals.wav").write_bytes(b"what a Mac leaves beside every file")
+    (song(tmp_path / ".half-written") / "bass.wav").unlink()
+    assert [each.name for each in find_songs(tmp_path, SOURCES)] == ["a"]
+
+
 def test_a_mixture_beside_the_stems_is_left_out(tmp_path: Path) -> None:
     home = song(tmp_path / "hq")
     soundfile.write(home / "mixture.wav", noise(9), RATE)

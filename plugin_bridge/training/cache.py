@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,18 @@ def cached_songs(
             f"the cache '{home}' must be writable, got '{error.strerror}'; choose another"
         ) from error
     _note_conversions(songs, sample_rate, note)
-    build = partial(_entry, home=home, sample_rate=sample_rate, channels=channels, variants=tuple(variants))
-    if jobs > 1 and len(songs) > 1:
-        with ProcessPoolExecutor(jobs) as pool:
-            found: Iterable[list[Path]] = list(pool.map(build, songs))
+    wanted = [_Wanted(song, home, sample_rate, channels, tuple(variants)) for song in songs]
+    paths = [each.paths() for each in wanted]
+    missing = [each for each, its in zip(wanted, paths, strict=True) if not all(map(_whole, its))]
+    if jobs > 1 and len(missing) > 1:
+        # A fresh interpreter each: a fork would copy locks that other threads may hold.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(missing)), context) as pool:
+            list(pool.map(_Wanted.build, missing))
     else:
-        found = [build(song) for song in songs]
-    return [open_entry(path) for paths in found for path in paths]
+        for each in missing:
+            each.build()
+    return [open_entry(path) for its in paths for path in its]
 
 
 def open_entry(path: Path) -> CachedSong:
@@ -131,28 +136,34 @@ def open_entry(path: Path) -> CachedSong:
     )
 
 
-def _entry(
-    song: Song, *, home: Path, sample_rate: int, channels: int, variants: tuple[Variant, ...]
-) -> list[Path]:
-    """The folders of a song's variants, built where they are not there whole."""
-    stem_keys = {
-        source: [(fingerprint(track.path, home), track.channel, track.stream) for track in tracks]
-        for source, tracks in song.stems.items()
-    }
-    paths = [home / _key(stem_keys, sample_rate, channels, variant) for variant in variants]
-    missing = [(path, variant) for path, variant in zip(paths, variants, strict=True) if not _whole(path)]
-    if missing:
-        stems = _decoded(song, sample_rate, channels)
+@dataclass(frozen=True)
+class _Wanted:
+    """A song as it is to lie in the cache."""
+
+    song: Song
+    home: Path
+    sample_rate: int
+    channels: int
+    variants: tuple[Variant, ...]
+
+    def paths(self) -> list[Path]:
+        """The folder of each variant, named by what the stems hold and how they are kept."""
+        content = [
+            [source, [(fingerprint(track.path, self.home), track.channel, track.stream) for track in tracks]]
+            for source, tracks in self.song.stems.items()
+        ]
+        return [self.home / self._key(content, variant) for variant in self.variants]
+
+    def build(self) -> None:
+        """Decode the song and store every variant that is not there whole."""
+        missing = [pair for pair in zip(self.paths(), self.variants, strict=True) if not _whole(pair[0])]
+        stems = _decoded(self.song, self.sample_rate, self.channels)
         for path, variant in missing:
-            _store(song, varied(stems, sample_rate, variant), sample_rate, path, variant)
-    return paths
+            _store(self.song, varied(stems, self.sample_rate, variant), self.sample_rate, path, variant)
 
-
-def _key(stem_keys: dict[str, Any], sample_rate: int, channels: int, variant: Variant) -> str:
-    said = json.dumps(
-        [FORMAT, list(stem_keys.items()), sample_rate, channels, variant.semitones, variant.tempo]
-    )
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    def _key(self, content: list[Any], variant: Variant) -> str:
+        kept = [self.sample_rate, self.channels, variant.semitones, variant.tempo]
+        return hashlib.sha256(json.dumps([FORMAT, content, *kept]).encode()).hexdigest()[:32]
 
 
 def _decoded(song: Song, sample_rate: int, channels: int) -> Stems:

@@ -30,6 +30,8 @@ RECIPE = 1
 SECONDS = 75.0
 """How long a song is unless said: 500 of them last ten hours."""
 
+Work = tuple[Path, int, int, float, str]
+"""Folder, seed, number, seconds and kind of file of one song."""
 _library: Library | None = None
 
 
@@ -42,11 +44,13 @@ def compose(
     seconds: float = SECONDS,
     jobs: int = 1,
     suffix: str = "flac",
+    fonts: bool = True,
 ) -> Iterator[dict[str, Any]]:
     """Write `output/song-NNNNN/{vocals,drums,bass,other}` with a `song.json` each; yield what that says.
 
     A song that is there already from the same seed is kept, so that a broken run goes on. When all are
-    there, `output/sources.json` lists every source and licence that they used.
+    there, `output/sources.json` lists every source and licence that they used. Without `fonts` no soundfont
+    is played, even where FluidSynth is installed.
     Raises `ValueError` for data that cannot be composed from, `AudioFileError` where nothing can be written.
     """
     if songs < 1 or jobs < 1:
@@ -55,13 +59,15 @@ def compose(
         raise ValueError(f"a composed song must last 10 seconds or more, got {seconds}")
     if suffix not in FORMATS:
         raise ValueError(f"composed stems must be written as one of {', '.join(FORMATS)}, got '{suffix}'")
-    open_library(data)  # says at once, and in this process, what is missing
+    open_library(data, None if fonts else [])  # says at once, and in this process, what is missing
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AudioFileError(f"'{output}' must be a folder to write to, got '{error.strerror}'") from error
     facts = []
-    for fact in _composed(data, output, songs, seed, seconds, jobs, suffix):
+    for fact in _composed(
+        data, fonts, [(output, seed, index, seconds, suffix) for index in range(songs)], jobs
+    ):
         facts.append(fact)
         yield fact
     _write_sources(output, facts)
@@ -90,17 +96,14 @@ def compose_song(
     return stems, facts
 
 
-def _composed(
-    data: Path, output: Path, songs: int, seed: int, seconds: float, jobs: int, suffix: str
-) -> Iterator[dict[str, Any]]:
-    work = [(output, seed, index, seconds, suffix) for index in range(songs)]
+def _composed(data: Path, fonts: bool, work: list[Work], jobs: int) -> Iterator[dict[str, Any]]:
     if jobs == 1:
-        _open(data)
+        _open(data, fonts)
         yield from (_write_song(*each) for each in work)
         return
     # A fresh interpreter each: a fork would copy locks that pedalboard's threads may hold.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _open, (data,)) as pool:
+    with ProcessPoolExecutor(jobs, context, _open, (data, fonts)) as pool:
         futures = [pool.submit(_write_song, *each) for each in work]
         try:
             for future in as_completed(futures):
@@ -109,9 +112,9 @@ def _composed(
             pool.shutdown(cancel_futures=True)
 
 
-def _open(data: Path) -> None:
+def _open(data: Path, fonts: bool) -> None:
     global _library  # one library for all songs of a worker process
-    _library = open_library(data)
+    _library = open_library(data, None if fonts else [])
 
 
 def _write_song(output: Path, seed: int, index: int, seconds: float, suffix: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="S", help="another seed gives other songs (default: 0)")
     add("--seconds", type=float, default=75.0, metavar="N", help="about how long each lasts (default: 75)")
     add("--jobs", type=int, default=1, metavar="J", help="processes at work (default: 1)")
+    add("--no-soundfonts", action="store_true", help="play samples only, even where FluidSynth is installed")
     add("--format", default="flac", metavar="flac|ogg|wav", help="of the stems (default: flac, 16 bits)")
 
 
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
         jobs=arguments.jobs,
         suffix=arguments.format,
+        fonts=not arguments.no_soundfonts,
     )
     hours = 0.0
     for number, facts in enumerate(composed, 1):

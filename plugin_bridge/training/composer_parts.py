@@ -10,8 +10,8 @@ import numpy as np
 from plugin_bridge.training.composer_midi import BAR, Note
 
 HALF = BAR / 2
-BASS_RANGE = (28, 43)
-"""Lowest and highest root of a bass line: E1 to G2."""
+BASS_RANGE = (26, 38)
+"""Lowest and highest root of a bass line: D1 to D2."""
 BASS_STYLES = ("held", "quarters", "eighths", "octaves", "kick", "root and fifth")
 
 

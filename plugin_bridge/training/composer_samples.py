@@ -37,7 +37,7 @@ class Sampled:
     ) -> tuple[Audio, set[Use]]:
         """The notes on one channel, doubled. Shape: `(2, frames)`; and the recordings that were used.
 
-        Notes more than an octave outside the recorded range are moved into it by octaves.
+        Notes more than four semitones outside the recorded range are moved into it by octaves.
         """
         out = np.zeros(frames, np.float32)
         uses: set[Use] = set()
@@ -120,7 +120,10 @@ def fundamental_hz(audio: Audio) -> float:
     # Divided by the window's own, or short lags (high octaves) would be favoured.
     correlation = _correlation(piece * window)[:lags] / _correlation(window)[:lags]
     start = max(int(np.argmax(correlation < 0)), RATE // 2500)
-    return RATE / (start + int(np.argmax(correlation[start:])))
+    # Every multiple of the period fits as well as the period itself: the first that does is it.
+    first = start + int(np.argmax(correlation[start:] >= 0.85 * correlation[start:].max()))
+    climb = correlation[first : first + max(2, first // 10)]
+    return RATE / (first + int(np.argmax(climb)))
 
 
 def _correlation(signal: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -83,8 +83,16 @@ def find_songs(folder: Path, sources: Sequence[str], *, silent: Sequence[str] = 
 
 def folder_songs(folder: Path, sources: Sequence[str], silent: Sequence[str] = ()) -> list[Song]:
     """Songs kept as `SONG/SOURCE.(wav|flac|ogg)`, at any depth; empty where there are none."""
-    homes = sorted({path.parent for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES})
+    homes = sorted({path.parent for path in visible(folder) if path.suffix.lower() in SUFFIXES})
     return [_folder_song(home, folder, sources, silent) for home in homes if _has_stems(home, sources)]
+
+
+def visible(folder: Path, pattern: str = "*") -> list[Path]:
+    """What lies in a folder at any depth, but for hidden files and folders: half-written ones, or a Mac's."""
+    found = sorted(folder.rglob(pattern))
+    return [
+        path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
 
 
 def checked_song(name: str, stems: Mapping[str, tuple[Track, ...]]) -> Song:
@@ -178,7 +186,11 @@ def _stem_files(home: Path) -> dict[str, Path]:
     """Name of a stem to its file; a mixture beside the stems is none of them."""
     files: dict[str, Path] = {}
     for suffix in reversed(SUFFIXES):
-        files |= {path.stem.lower(): path for path in sorted(home.iterdir()) if path.suffix.lower() == suffix}
+        files |= {
+            path.stem.lower(): path
+            for path in sorted(home.iterdir())
+            if path.suffix.lower() == suffix and path.name[0] != "."
+        }
     return {name: path for name, path in sorted(files.items()) if name not in ("mixture", "mix")}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import soundfile
 
 from plugin_bridge.errors import AudioFileError
-from plugin_bridge.training.datasets import SUFFIXES, Song, Track, checked_song
+from plugin_bridge.training.datasets import SUFFIXES, Song, Track, checked_song, visible
 
 MUSIC, VOICE = 0, 1
 """Channels of the published files."""
@@ -30,7 +30,7 @@ def wave_songs(folder: Path, sources: Sequence[str], silent: Sequence[str] = ())
 
 def split_songs(folder: Path, sources: Sequence[str], silent: Sequence[str] = ()) -> list[Song]:
     """Clips kept as `CLIP/voice` and `CLIP/accompaniment`; empty where there are none."""
-    voices = sorted(path for path in folder.rglob("voice.*") if path.suffix.lower() in SUFFIXES)
+    voices = [path for path in visible(folder, "voice.*") if path.suffix.lower() in SUFFIXES]
     return [_split_song(voice, folder, sources, silent) for voice in voices]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from plugin_bridge.errors import AudioFileError
 from plugin_bridge.separation.separator import Audio
-from plugin_bridge.training.datasets import Song, Track, checked_song, grouped
+from plugin_bridge.training.datasets import Song, Track, checked_song, grouped, visible
 
 STREAMS = {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
 """Which stream of the container holds which stem; stream 0 is the mixture."""
@@ -21,7 +21,7 @@ STREAMS = {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
 
 def stem_songs(folder: Path, sources: Sequence[str], silent: Sequence[str] = ()) -> list[Song]:
     """The `.stem.mp4` songs of a folder and its subfolders; empty where there are none."""
-    files = sorted(folder.rglob("*.stem.mp4"))
+    files = visible(folder, "*.stem.mp4")
     return [_song(path, folder, sources, silent) for path in files]
 
 
