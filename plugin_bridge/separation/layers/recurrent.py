@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from plugin_bridge.separation.layers.sru import SRU
 
 Cell = Literal["lstm", "gru", "sru"]
+CELLS: dict[Cell, type[nn.LSTM | nn.GRU | SRU]] = {"lstm": nn.LSTM, "gru": nn.GRU, "sru": SRU}
 
 
 class BidirectionalRecurrence(nn.Module):
@@ -14,8 +15,7 @@ class BidirectionalRecurrence(nn.Module):
 
     def __init__(self, cell: Cell, channels: int, layers: int) -> None:
         super().__init__()
-        kind = {"lstm": nn.LSTM, "gru": nn.GRU, "sru": SRU}[cell]
-        self.recurrence = kind(channels, channels, layers, bidirectional=True)
+        self.recurrence = CELLS[cell](channels, channels, layers, bidirectional=True)
         self.join = nn.Linear(2 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
