@@ -101,6 +101,6 @@ def run() -> Table:
         rows=tuple(rows),
         note=f"{LAYERS} layers in both directions, float32, one thread; layers see {WINDOW_FRAMES} frames "
         f"(about 10 s) of {BATCH} examples, Unet-SE-BiSRU one of {EXCERPT_FRAMES // 44100} s in stereo, "
-        f"44.1 kHz. Processor time; a training step is forward and backward; medians of {ROUNDS} rounds in turns. "
-        f"LSTM and GRU are torch's. {machine('torch')}",
+        f"44.1 kHz. Processor time; a training step is forward and backward; medians of {ROUNDS} rounds in "
+        f"turns. LSTM and GRU are torch's. {machine('torch')}",
     )
