@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,11 +66,17 @@ def _song(path: Path, folder: Path, sources: Sequence[str], silent: Sequence[str
 
 def _info(track: Track) -> Any:
     try:
-        return _stempeg().Info(str(track.path))
+        return _asked(track.path, track.path.stat().st_mtime_ns)
     except AudioFileError:
         raise
     except Exception as error:  # as above
         raise _unreadable(track.path, error) from error
+
+
+@lru_cache(maxsize=32)
+def _asked(path: Path, changed_ns: int) -> Any:
+    """What ffprobe says of a file, asked once for its five streams as long as it does not change."""
+    return _stempeg().Info(str(path))
 
 
 def _unreadable(path: Path, error: Exception) -> AudioFileError:
