@@ -46,9 +46,10 @@ Every architecture in the sizes of its paper, untrained. What they score once th
 - **multiply-adds per second**: for one second of audio, overlaps of windows included, without Fourier
   transforms and activations.
 - **receptive field**: input that one output frame depends on, before and after it, by the gradient. "window"
-  means all of the window that the network is given.
+  means all of the window that the network is given, "over" that more was not looked at.
 - **algorithmic latency**: hop and look-ahead of the stream, whatever the machine.
-- **real-time factor**: processing time over audio time of the stream, on one thread; the best of three.
+- **real-time factor**: processor time over audio time, on one thread, overlaps of windows included; the best
+  of three or more.
 """
 
 
@@ -63,9 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = arguments.architectures or list(networks.architectures())
     for architecture in chosen:
         networks.module(architecture)  # an unknown one is refused before minutes are spent
-    rows = rows_of(arguments.out) if arguments.architectures else {}
-    for architecture in chosen:
-        rows |= measure(architecture)
+    measured = {key: cells for architecture in chosen for key, cells in measure(architecture).items()}
+    # Read only now: while minutes were spent, somebody else may have measured other rows.
+    rows = {**(rows_of(arguments.out) if arguments.architectures else {}), **measured}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(page(rows), encoding="utf-8")
     sys.stdout.write(f"{arguments.out}\n")
@@ -123,10 +124,9 @@ def _cells(network: Network, stated: str) -> tuple[str, ...]:
 
 
 def _field(field: network_figures.Field, rate: int) -> str:
-    sides = [
-        "window" if side is None else f"{1000 * side / rate:.3g} ms" for side in (field.back, field.ahead)
-    ]
-    return sides[0] if sides == ["window", "window"] else " / ".join(sides)
+    end = "window" if field.whole else f"over {_time(field.looked / rate)}"
+    sides = [end if side is None else _time(side / rate) for side in (field.back, field.ahead)]
+    return "window" if sides == ["window", "window"] else " / ".join(sides)
 
 
 def _time(seconds: float) -> str:

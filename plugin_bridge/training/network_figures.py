@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -16,15 +15,21 @@ from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.networks.network import CausalNetwork, Network
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-_LONGEST_TIMING_SECONDS = 4.0
+_LONGEST_FIELD = 2**17
+_ENOUGH_TIMING_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Field:
-    """How far from an output frame its input lies, in frames; None reaches the end of the window."""
+    """How far from an output frame its input lies, in frames; None reaches the end of what was looked at.
+
+    `looked` is how much that was on either side, in frames; `whole` says that it was all of the window.
+    """
 
     back: int | None
     ahead: int | None
+    looked: int = 0
+    whole: bool = True
 
 
 def parameters(network: nn.Module) -> int:
@@ -61,25 +66,26 @@ def multiply_adds_per_second(network: Network) -> float:
         for hook in hooks:
             hook.remove()
     total = counter.get_total_flops() / 2 + recurrent.multiply_adds
-    share = 1.0 if isinstance(network, CausalNetwork) else 1 - network.config.overlap
-    return total * network.sample_rate / (window_frames(network) * share)
+    return total / _new_seconds(network)
 
 
 def receptive_field(network: Network) -> Field:
     """Where the gradient of a middle output frame is not zero, for all sources and channels together.
 
-    The input grows from half a second to the window until twice as much of it changes nothing.
+    The input is the window, or as much of it as fits into memory with what a gradient needs.
     """
     network = network.eval().requires_grad_(False)
     whole = max(2, round(network.config.window_seconds * network.sample_rate))
-    frames = min(whole, max(64, network.sample_rate // 2))
-    field = _field(network, frames)
-    while frames < whole:
-        frames, before = min(whole, 2 * frames), field
-        field = _field(network, frames)
-        if field == before and None not in (field.back, field.ahead):
-            break
-    return field
+    frames = min(whole, _LONGEST_FIELD)
+    generator = torch.Generator().manual_seed(0)
+    mix = torch.randn(1, network.channels, frames, generator=generator).requires_grad_(True)
+    middle = frames // 2
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(network(mix)[..., middle].sum(), mix)
+    touched = torch.nonzero(gradient.abs().amax(dim=(0, 1))).flatten()
+    first, last = (int(touched[0]), int(touched[-1])) if touched.numel() else (middle, middle)
+    back = middle - first if first > 0 else None
+    return Field(back, last - middle if last < frames - 1 else None, middle, frames == whole)
 
 
 def algorithmic_latency_seconds(network: Network) -> float:
@@ -89,29 +95,40 @@ def algorithmic_latency_seconds(network: Network) -> float:
 
 
 def real_time_factor(network: Network, rounds: int = 3) -> float:
-    """Processing time over audio time of the network's stream on one thread; the best of `rounds`."""
+    """Processing time over audio time of the network's windows or steps on one thread, the best of `rounds`.
+
+    It is processor time, so that other programs that run beside it do not count.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return _real_time_factor(network, rounds)
+        return _best_time(network.eval(), rounds) / _new_seconds(network)
     finally:
         torch.set_num_threads(before)
 
 
-def _real_time_factor(network: Network, rounds: int) -> float:
-    stream = NetworkSeparator(network).stream()
-    hops = max(1, math.ceil(_LONGEST_TIMING_SECONDS / rounds * network.sample_rate / stream.hop))
-    noise = np.random.default_rng(0).standard_normal((network.channels, stream.hop)).astype(np.float32) * 0.1
-    # From the first to the last window full of sound, so that no part of the work is skipped as silence.
-    for _ in range(math.ceil((stream.hop + stream.latency) / stream.hop)):
-        stream.process(noise)
-    took = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(hops):
-            stream.process(noise)
-        took.append(time.perf_counter() - start)
-    return min(took) * network.sample_rate / (hops * stream.hop)
+@torch.inference_mode()
+def _best_time(network: Network, rounds: int) -> float:
+    generator = torch.Generator().manual_seed(0)
+    mix = 0.1 * torch.randn(1, network.channels, window_frames(network), generator=generator)
+    state = network.state(1) if isinstance(network, CausalNetwork) else {}
+    best, spent = math.inf, 0.0
+    while rounds > 0:
+        start = time.process_time()
+        if isinstance(network, CausalNetwork):
+            _, state = network.step(mix, state)
+        else:
+            network(mix)
+        took = time.process_time() - start
+        best, spent = min(best, took), spent + took
+        rounds -= spent > _ENOUGH_TIMING_SECONDS
+    return best
+
+
+def _new_seconds(network: Network) -> float:
+    """Seconds of audio that each window or step adds."""
+    share = 1.0 if isinstance(network, CausalNetwork) else 1 - network.config.overlap
+    return window_frames(network) * share / network.sample_rate
 
 
 def _one_window(network: Network) -> None:
@@ -120,19 +137,6 @@ def _one_window(network: Network) -> None:
         network.step(mix, network.state(1))
     else:
         network(mix)
-
-
-def _field(network: Network, frames: int) -> Field:
-    generator = torch.Generator().manual_seed(0)
-    mix = torch.randn(1, network.channels, frames, generator=generator).requires_grad_(True)
-    middle = frames // 2
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(network(mix)[..., middle].sum(), mix)
-    touched = torch.nonzero(gradient.abs().amax(dim=(0, 1))).flatten()
-    if not touched.numel():
-        return Field(0, 0)
-    first, last = int(touched[0]), int(touched[-1])
-    return Field(middle - first if first > 0 else None, last - middle if last < frames - 1 else None)
 
 
 class _RecurrentCount:
