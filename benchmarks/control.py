@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import re
-import select
 import shutil
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message_builder import build_msg
 
+from benchmarks._served import Asker, served
 from benchmarks.tables import Table, machine
 from tests.integration.jack_server import JackServer, await_that
 
@@ -30,75 +24,6 @@ A_SECOND = 5000
 FLOOD_SECONDS = 60.0
 PINGS_EACH_SECONDS = 0.02
 LEVEL = 0.25
-
-
-@dataclass
-class Serve:
-    """A running `plugin-bridge serve` and its OSC port."""
-
-    process: subprocess.Popen[str]
-    port: int
-    latency: int
-    own_misses: int = -1
-    """Known when it has ended."""
-
-    def memory_mib(self) -> float:
-        """Resident memory of the control process."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        raise RuntimeError("the server must run, got no process; see its output")
-
-
-@contextlib.contextmanager
-def served(*options: str) -> Iterator[Serve]:
-    """`plugin-bridge serve` over `bands`, on ports of its own."""
-    command = [sys.executable, "-m", "plugin_bridge", "serve", "--model", "bands", "--no-mdns"]
-    process = subprocess.Popen(
-        [*command, "--osc-port", "0", "--tcp-port", "0", *options],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    latency = port = 0
-    while not port:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("the server must start, got none; run the command by hand")
-        if found := re.search(r"total: (\d+) frames", line):
-            latency = int(found[1])
-        if found := re.search(r"UDP port (\d+)", line):
-            port = int(found[1])
-    serve = Serve(process, port, latency)
-    try:
-        yield serve
-    finally:
-        process.terminate()
-        said, _ = process.communicate(timeout=30)
-        serve.own_misses = int(re.findall(r"own misses (\d+)", said)[-1])
-
-
-class Asker:
-    """A socket that asks and waits for the answer."""
-
-    def __init__(self, port: int) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.connect(("127.0.0.1", port))
-
-    def ask(self, address: str, *arguments: object, answer: str = "") -> tuple[list[object], float]:
-        """The answer, and how long it took in seconds."""
-        sent = time.perf_counter()
-        self._socket.send(build_msg(address, list(arguments)).dgram)
-        while select.select([self._socket], [], [], 10.0)[0]:
-            message = OscMessage(self._socket.recv(65536))
-            if message.address == (answer or address):
-                return list(message.params), time.perf_counter() - sent
-        raise RuntimeError(f"{address} must be answered within 10 s, got nothing")
-
-    def close(self) -> None:
-        """Give the socket back."""
-        self._socket.close()
 
 
 class Ear:

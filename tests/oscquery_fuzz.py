@@ -186,12 +186,12 @@ async def _drain(reader: asyncio.StreamReader, outcome: Outcome) -> None:
 async def _answers(port: int) -> bool:
     """Whether the tree is still there, whole."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /stem/vocals/gain HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    writer.write(b"GET /master/gain HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     async with asyncio.timeout(PATIENCE_SECONDS):
         answer = await reader.read()
     writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
-    return b" 200 " in head and json.loads(body)["FULL_PATH"] == "/stem/vocals/gain"
+    return b" 200 " in head and json.loads(body)["FULL_PATH"] == "/master/gain"
 
 
 def _noise(dice: random.Random, longest: int) -> bytes:

@@ -31,7 +31,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("songs")
     for number in range(3):
         generator = np.random.default_rng(number)
-        for at, source in enumerate(("vocals", "drums", "bass", "other", "accompaniment", "voice")):
+        for at, source in enumerate(("vocals", "drums", "bass", "other")):
             place = folder / f"song {number}"
             place.mkdir(exist_ok=True)
             time = np.arange(2 * 22050) / 22050
