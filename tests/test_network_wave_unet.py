@@ -8,6 +8,7 @@ from torch import nn
 
 from plugin_bridge.separation import networks
 from plugin_bridge.separation.networks import wave_unet
+from plugin_bridge.training.network_figures import receptive_field
 from tests.network_trials import overfitted, parameters, two_stems
 
 torch.set_num_threads(1)
@@ -72,6 +73,16 @@ def test_it_looks_as_far_back_as_ahead() -> None:
 def network_frames() -> int:
     """A number of frames that the network gives exactly, so that no side is padded more."""
     return tiny().room(300)[1]
+
+
+def test_it_sees_as_much_as_it_pads() -> None:
+    """Though its stems sum to the mix, each depends on what lies around."""
+    network = tiny()
+    taken, made = network.room(1)
+    context = (taken - made) // 2
+    field = receptive_field(network)
+    assert field.back is not None and context <= field.back < context + 8
+    assert field.ahead is not None and context <= field.ahead < context + 8
 
 
 def test_even_kernels_are_refused() -> None:

@@ -81,7 +81,10 @@ def receptive_field(network: Network) -> Field:
     mix = torch.randn(1, network.channels, frames, generator=generator).requires_grad_(True)
     middle = frames // 2
     with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(network(mix)[..., middle].sum(), mix)
+        stems = network(mix)[..., middle]
+        # Weighed at random: stems that sum to the mix would together seem to see one frame.
+        weights = torch.randn(stems.shape, generator=generator)
+        (gradient,) = torch.autograd.grad((weights * stems).sum(), mix)
     touched = torch.nonzero(gradient.abs().amax(dim=(0, 1))).flatten()
     first, last = (int(touched[0]), int(touched[-1])) if touched.numel() else (middle, middle)
     back = middle - first if first > 0 else None

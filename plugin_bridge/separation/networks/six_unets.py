@@ -4,7 +4,8 @@ The layouts of Spleeter, Wave-U-Net and Demucs, each with 1D convolutions over t
 convolutions over the magnitude spectrogram. The paper states of each layout its levels, kernel and stride:
 6, 5 and 2; 12, 5 and 2; 4, 8 and 4. All else is as in the works it cites: channels 16 to 512 and three
 dropouts (Spleeter), 24 more with each level (Wave-U-Net), 64 to 512 (Demucs); no LSTM, of which the paper
-says nothing and which would leave Demucs no U-Net of convolutions alone.
+says nothing and which would leave Demucs no U-Net of convolutions alone. The twelve levels of
+`wave_unet_2d` leave one bin and one step after the tenth.
 
 "Spleeter was used as the basis for our 2D models": windows of 4096 frames every 1024, the lowest 1024 bins,
 512 steps at once, one U-Net for each source with a sigmoid mask. Spleeter's ratio of the estimates is left
