@@ -17,13 +17,13 @@ def noise(*shape: int, seed: int = 0) -> NDArray[np.float32]:
     return (0.1 * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
 
 
-def songs(folder: Path, names: Sequence[str] = ("a", "b"), *, frames: int = RATE, rate: int = RATE) -> Path:
-    """Four stereo stems for each name, all different, in files of 32 bits."""
+def songs(folder: Path, names: Sequence[str] = ("a", "b"), *, frames: int = RATE, channels: int = 1) -> Path:
+    """Four stems for each name, all different, in files of 32 bits."""
     for number, name in enumerate(names):
         (folder / name).mkdir(parents=True)
-        stems = noise(len(SOURCES), frames, 2, seed=number)
+        stems = noise(len(SOURCES), frames, channels, seed=number)
         for source, stem in zip(SOURCES, stems, strict=True):
-            soundfile.write(folder / name / f"{source}.wav", stem, rate, subtype="FLOAT")
+            soundfile.write(folder / name / f"{source}.wav", stem, RATE, subtype="FLOAT")
     return folder
 
 

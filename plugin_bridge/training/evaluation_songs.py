@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plugin_bridge.errors import AudioFileError
+from plugin_bridge.errors import AudioFileError, ModelError
 from plugin_bridge.separation.separator import Audio, Stems
 from plugin_bridge.training.datasets import Song, find_songs, read_track
 
@@ -36,9 +36,25 @@ class HeardSong:
 def songs_in(folder: Path, sources: Sequence[str], limit: int | None = None) -> list[Song]:
     """The songs of a folder, the first `limit` of them by name.
 
-    Raises `AudioFileError` for missing stems and damaged files, `ValueError` where there are no songs.
+    Raises `AudioFileError` for missing stems and damaged files, `ModelError` where the songs have none of the
+    sources, `ValueError` where there are no songs.
     """
-    return find_songs(folder, sources)[:limit]
+    try:
+        return find_songs(folder, sources)[:limit]
+    except ValueError:
+        if folder.is_dir() and _has_voices(folder):
+            raise ModelError(
+                f"a model's sources must be stems of the songs, got {', '.join(sources)}, of which those in "
+                f"'{folder}' have none; say which is which with --as SOURCE=STEM"
+            ) from None
+        raise
+
+
+def _has_voices(folder: Path) -> bool:
+    try:
+        return bool(find_songs(folder, ("vocals", "accompaniment")))
+    except ValueError:
+        return False
 
 
 def heard(song: Song, *, mono: bool = False) -> HeardSong:

@@ -156,11 +156,15 @@ def _cell(score: Statistics, how: str) -> str:
 def decibels(value: float | None) -> str:
     """A score as tables show it.
 
-    >>> decibels(5.678), decibels(None), decibels(-0.001)
-    ('5.68', '–', '0.00')
+    Beyond 100 dB, which 16-bit audio does not hold, a number would say nothing but how it was rounded.
+
+    >>> decibels(5.678), decibels(None), decibels(-0.001), decibels(143.5)
+    ('5.68', '–', '0.00', '> 100')
     """
     if value is None or math.isnan(value):
         return "–"
+    if abs(value) > 100:
+        return "> 100" if value > 0 else "< -100"
     return f"{round(value, 2) + 0.0:.2f}"
 
 

@@ -11,14 +11,16 @@ from plugin_bridge.training.report_orders import order_sentences
 from plugin_bridge.training.report_published import Published, Row, Table, leading_number, results_of
 from plugin_bridge.training.scores_summary import ALL
 
+_EPOCH, _PACE = "minutes per epoch", "ours seconds per step"
+
 _INTRODUCTION = """\
 # Results
 
 Written by `python -m plugin_bridge.training table`; edit nothing here by hand.
 
 Every table of the papers whose systems are built here, with the paper's figures and ours. The papers trained
-for days, on whole songs; ours were trained within the budget that stands beside each row, so it is the order
-of the rows that can be compared, and the distance only with that in mind. "not run" means just that.
+for hours to days, where they say so, on more music; ours were trained within the budget that stands beside
+each row, so it is the order of the rows that can be compared. "not run" means just that.
 
 - **ours**: mix-consistent stems, as the program gives them. **raw**: the network's own output.
 - **mix/N**: what an equal share of the mix scores; a row in which ours is below it is marked **below mix/N**.
@@ -47,7 +49,9 @@ def section(table: Table, results: Sequence[Evaluation]) -> list[str]:
     """One paper's table, our results in it, and what is to be said of it."""
     columns = _titles(table)
     header = ["", *(f"paper {name}" for name in columns), *(f"ours {name}" for name in _ours(table, columns))]
-    header += [f"raw {table.order}", f"mix/N {table.order}", "training", "scored on", ""]
+    header += [f"raw {table.order}", f"mix/N {table.order}"]
+    header += [_PACE] if _has_pace(table) else []
+    header += ["training", "scored on", ""]
     body = [_line(cells) for row in table.rows for cells in _cells(row, table, results)]
     which = "mean of all stems" if table.stem == ALL else table.stem
     return [
@@ -79,17 +83,22 @@ def everything(results: Sequence[Evaluation]) -> list[str]:
         "weights",
     ]
     lines = [_line(header), "|---" * len(header) + "|"]
+    shown = set()
     for result in sorted(results, key=lambda result: (result.protocol, result.model.name, result.row or "")):
         label = f"{result.model.name} ({result.row})" if result.row else result.model.name
         for form in result.forms:
             scores = form.summary[ALL]
             cells = [decibels(scores[name].median) if name in scores else "" for name in names]
-            # The mix has no weights and was not trained.
+            # The mix has no weights and was not trained; it scores the same beside every model.
             known = form is not result.baseline
+            what = (result.protocol, result.data, tuple(result.sources))
+            if not known and what in shown:
+                continue
+            shown.add(what)
             lines.append(
                 _line(
                     [
-                        label,
+                        label if known else "the mix",
                         result.protocol,
                         form.what,
                         *cells,
@@ -121,7 +130,7 @@ def _cells(row: Row, table: Table, results: Sequence[Evaluation]) -> Iterator[li
     found = results_of(row, table, results)
     wanted = len(_ours(table, _titles(table)))
     if not found:
-        yield [*paper, *["not run"] * wanted, "", "", "", "", ""]
+        yield [*paper, *["not run"] * wanted, *[""] * (6 if _has_pace(table) else 5)]
     for result in found:
         ours = _scores(result.main, table)
         raw, floor = result.form(RAW), _scores(result.baseline, table)
@@ -131,18 +140,38 @@ def _cells(row: Row, table: Table, results: Sequence[Evaluation]) -> Iterator[li
             *_our_cells(result.main, table),
             decibels(_scores(raw, table).get(at)) if raw else "",
             decibels(floor.get(at)),
+            *([_pace(result)] if _has_pace(table) else []),
             training_words(result),
             result.data,
             "**below mix/N**" if _below(ours.get(at), floor.get(at)) else "",
         ]
 
 
+def _has_pace(table: Table) -> bool:
+    return _EPOCH in table.columns
+
+
+def _pace(result: Evaluation) -> str:
+    """Seconds per step of the training, where the weights tell."""
+    minutes, steps = (result.model.training.get(name) for name in ("minutes", "steps"))
+    return f"{60 * minutes / steps:.3g}" if minutes and steps else ""
+
+
 def _paper_cells(row: Row, table: Table) -> list[str]:
-    cells = [value if isinstance(value, str) else f"{value:g}" for value in row.values]
+    cells = [value if isinstance(value, str) else _as_printed(value) for value in row.values]
     if table.averages:
         known = {name: leading_number(value) for name, value in zip(table.columns, row.values, strict=True)}
         cells += [f"{mean:.3f}" if mean is not None else "-" for mean in _averages(known)]
     return cells
+
+
+def _as_printed(value: float) -> str:
+    """Two digits, or as many as the paper has.
+
+    >>> _as_printed(5.2), _as_printed(10.134)
+    ('5.20', '10.134')
+    """
+    return max(f"{value:.2f}", f"{value:g}", key=lambda text: len(text.partition(".")[2]))
 
 
 def _our_cells(form: FormResult, table: Table) -> list[str]:
