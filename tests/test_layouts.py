@@ -78,11 +78,24 @@ def test_a_touchosc_layout_moves_every_strip_and_no_address_that_does_not_exist(
         assert said["send"] == str(int(writable)), f"{address} may not be set"
 
 
-def test_touchosc_sends_the_types_of_the_table() -> None:
+def arguments_of(node: ET.Element) -> list[tuple[str, str]]:
+    """The type tag and the constant (empty for a control's own value) of each argument of a message."""
     tags = {"FLOAT": "f", "INTEGER": "i", "STRING": "s"}
+    partials = node.findall("messages/osc/arguments/partial")
+    return [(tags[each.findtext("conversion") or ""], each.findtext("value") or "") for each in partials]
+
+
+def test_touchosc_sends_the_types_of_the_table() -> None:
     for node in nodes_of(touchosc(SHEET)):
-        for address, said in sent_by(node):
-            assert tags[said["conversion"]] == LEAVES[address].types
+        for address, _ in sent_by(node):
+            assert "".join(tag for tag, _ in arguments_of(node)) == LEAVES[address].types
+
+
+def test_a_button_of_touchosc_subscribes_the_port_that_it_receives_at() -> None:
+    nodes = nodes_of(touchosc(SHEET))
+    (asked,) = [arguments_of(node) for node in nodes if "/subscribe" in dict(sent_by(node))]
+    assert asked == [("s", "all"), ("i", "3600"), ("i", "10"), ("i", "9312")]
+    assert "receive port 9312" in (ROOT / "docs" / "osc.md").read_text("utf-8")
 
 
 def test_a_touchosc_layout_is_one_that_its_library_finds_no_fault_with(tmp_path: Path) -> None:

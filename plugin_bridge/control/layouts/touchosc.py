@@ -1,7 +1,8 @@
 """A TouchOSC layout (`.tosc`): a strip of controls for every stem and the master, and the presets.
 
 The file is XML, compressed with zlib. A script in it renews the subscription, so that the controls follow
-what others move; the connection (our address and ports) is set up in TouchOSC itself.
+what others move. Over UDP that reaches an app that hears where it sends from; the button `feedback` subscribes
+the port that it receives at. The connection (our address and ports) is set up in TouchOSC itself.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugin_bridge.control.address_space import Leaf
 from plugin_bridge.control.layouts.sheet import Sheet, StripLeaves
+from plugin_bridge.control.osc.subscribers import METER_HZ
 from plugin_bridge.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 SIZE = (0, 0, 1024, 700)
 RENEW_MS = 4000
 """Less than half of a lease, so that a lost datagram does not end it."""
+
+RECEIVE_PORT = 9312
+"""Where TouchOSC is told to receive, in its connection's settings."""
+FEEDBACK_SECONDS = 3600
 
 FADER_COLOR, MUTE_COLOR, SOLO_COLOR = "#4c9a8f", "#c8553d", "#e9c46a"
 PRESET_COLOR, VU_COLOR = "#577590", "#90be6d"
@@ -90,7 +96,10 @@ def _transport(sheet: Sheet) -> Control:
 
     words = {"previous_preset": "< preset", "next_preset": "preset >", "clear_solo": "clear solo"}
     presses = [_press(sheet.commands[command], word) for command, word in words.items()]
-    return ui.row(*presses, _toggle(sheet.commands["bypass"], "bypass", MUTE_COLOR), gap=8, name="board")
+    asking = ("all", FEEDBACK_SECONDS, METER_HZ, RECEIVE_PORT)
+    feedback = _press(sheet.commands["subscribe"], "feedback", *asking, color=VU_COLOR)
+    bypass = _toggle(sheet.commands["bypass"], "bypass", MUTE_COLOR)
+    return ui.row(*presses, bypass, feedback, gap=8, name="board")
 
 
 def _presets(sheet: Sheet) -> list[Control]:
@@ -99,7 +108,7 @@ def _presets(sheet: Sheet) -> list[Control]:
     if not sheet.presets:
         return []
     load = sheet.commands["load_preset"]
-    buttons = [_press(load, name, argument=name, color=PRESET_COLOR) for name in sheet.presets]
+    buttons = [_press(load, name, name, color=PRESET_COLOR) for name in sheet.presets]
     return [ui.tiles(*buttons, columns=min(len(buttons), MOST_PRESET_COLUMNS), gap=4, name="presets")]
 
 
@@ -138,15 +147,21 @@ def _toggle(leaf: Leaf, word: str, color: str) -> Control:
     return ui.labelled(control, word, size=WORD_SIZE)
 
 
-def _press(leaf: Leaf, word: str, argument: str = "", color: str = FADER_COLOR) -> Control:
-    """A button that acts when it is pressed, and sends nothing when it is let go."""
-    from py2tosc import Conversion, button, ui
+def _press(leaf: Leaf, word: str, *arguments: str | int, color: str = FADER_COLOR) -> Control:
+    """A button that sends its arguments, or 1, when it is pressed, and nothing when it is let go."""
+    from py2tosc import button, ui
 
-    sent = ui.const(argument) if argument else ui.const("1", conversion=Conversion.INTEGER)
-    message = _bound(leaf, sent, on="RISE", receive=False)
-    return ui.labelled(
-        button(name=f"{leaf.path} {argument}".strip(), messages=[message], color=color), word, size=WORD_SIZE
-    )
+    message = _bound(leaf, *map(_constant, arguments or (1,)), on="RISE", receive=False)
+    name = " ".join([leaf.path, *map(str, arguments)])
+    return ui.labelled(button(name=name, messages=[message], color=color), word, size=WORD_SIZE)
+
+
+def _constant(argument: str | int) -> Any:
+    from py2tosc import Conversion, ui
+
+    if isinstance(argument, str):
+        return ui.const(argument)
+    return ui.const(str(argument), conversion=Conversion.INTEGER)
 
 
 def _gain_text(leaf: Leaf) -> Control:

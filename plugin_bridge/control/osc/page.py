@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plugin_bridge.control.address_space import METERS, Leaf
+from plugin_bridge.control.layouts import touchosc
 from plugin_bridge.control.osc import codec, dispatch, peers, server, subscribers, tcp
 
 _PROSE = Path(__file__).with_suffix(".md")
@@ -50,6 +51,7 @@ def _figures() -> dict[str, int | float]:
         "rate": peers.MESSAGES_PER_SECOND,
         "part_seconds": tcp.PART_SECONDS,
         "silent_minutes": tcp.SILENT_SECONDS / 60,
+        "touchosc_port": touchosc.RECEIVE_PORT,
     }
 
 
