@@ -33,9 +33,11 @@ class LearnedDecoder(Remembers):
         self.channels = channels
 
     def forward(self, values: Tensor, memory: Memory = None) -> Tensor:
-        """Shape: `(batch, filters, n)` to `(batch, channels, n * stride)`."""
-        made: Tensor = self.basis(values)
-        pieces = made.reshape(made.shape[0], self.channels, 2, self.stride, made.shape[-1])
-        rising, falling = pieces[:, :, 0], pieces[:, :, 1]  # (batch, channels, stride, n)
+        """Shape: `(batch, sources, filters, n)` to `(batch, sources, channels, n * stride)`."""
+        batch, sources, _, n = values.shape
+        made: Tensor = self.basis(values.flatten(0, 1))
+        # The sources stay apart from the batch, so that what is remembered belongs to one row of it.
+        pieces = made.reshape(batch, sources, self.channels, 2, self.stride, n)
+        rising, falling = pieces[:, :, :, 0], pieces[:, :, :, 1]  # (batch, sources, channels, stride, n)
         late = self.with_past(falling, 1, memory)[..., :-1]
         return torch.flatten((rising + late).transpose(-1, -2), -2)

@@ -1,6 +1,5 @@
 """Separation in a learned basis: encode, weigh with a mask for each source, decode."""
 
-import torch
 from torch import Tensor, nn
 
 from plugin_bridge.separation.layers.cached_conv import CachedConv1d, frames_norm
@@ -44,9 +43,8 @@ class MaskedFilterbank(nn.Module):
         masks = self.masks(self.stack(self.enter(values), memory))
         batch, filters, n = values.shape
         masked = masks.reshape(batch, self.sources, filters, n) * values[:, None]
-        # The decoder takes the sources as a batch; its memory then has them all.
-        decoded = self.decoder(masked.flatten(0, 1), memory)
-        return torch.reshape(decoded, (batch, self.sources, *mix.shape[1:]))
+        decoded: Tensor = self.decoder(masked, memory)
+        return decoded
 
 
 def longest_past(network: nn.Module) -> int:
