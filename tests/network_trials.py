@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from plugin_bridge.separation import networks
-from plugin_bridge.separation.networks.network import Network
+from plugin_bridge.separation.networks.network import Network, SelfMeasuringNetwork
 
 RATE = 8000
 
@@ -32,6 +32,22 @@ def overfitted(network: Network, stems: Tensor, steps: int = 300, learning_rate:
         optimiser.step()
         losses.append(float(loss.detach()))
     return losses[0] / losses[-1]
+
+
+def own_losses(
+    network: SelfMeasuringNetwork, stems: Tensor, steps: int, learning_rate: float = 1e-2
+) -> list[float]:
+    """The network's own loss of this one example at every step of Adam."""
+    mix = stems.sum(dim=1)
+    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    losses = []
+    for _ in range(steps):
+        loss = network.own_loss(mix, stems)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    return losses
 
 
 def parameters(architecture: str, preset: str) -> int:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.device import compute_device, half_precision
-from plugin_bridge.separation.networks.network import CausalNetwork, Network
+from plugin_bridge.separation.networks.network import CausalNetwork, Network, SelfMeasuringNetwork
 from plugin_bridge.training.losses import loss_of
+from plugin_bridge.training.own_loss import OwnLoss
 from plugin_bridge.training.progress import Progress, load_progress, save_progress
 from plugin_bridge.training.ranks import Ranks
 from plugin_bridge.training.recipe import Recipe
@@ -86,7 +87,10 @@ class Run:
                 f"a new run must begin in an empty folder, got {self.folder}, which holds one; "
                 "go on with --resume or choose another folder"
             )
-        self._stepping = self.ranks.share(self.network)
+        network = self.network
+        self._stepping = self.ranks.share(
+            OwnLoss(network) if isinstance(network, SelfMeasuringNetwork) else network
+        )
         self._seconds_begun = self._progress.seconds
 
     @property
@@ -137,9 +141,7 @@ class Run:
         optimiser, recipe = self._optimiser, self.recipe.optimiser
         stems = torch.from_numpy(batch.stems).to(self._place, non_blocking=True)
         fresh = torch.from_numpy(batch.fresh).to(self._place)
-        with torch.autocast(self._place.type, dtype=self._half, enabled=self._half is not None):
-            estimates, wanted = self._compared(stems, fresh)
-        loss = self._loss(estimates.float(), wanted[:, : estimates.shape[1]])
+        loss = self._measured(stems, fresh)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise ModelError(
@@ -158,6 +160,17 @@ class Run:
                 self.note(f"step {step} is left out: its gradient is not finite")
             optimiser.zero_grad(set_to_none=True)
         return value
+
+    def _measured(self, stems: Tensor, fresh: Tensor) -> Tensor:
+        """The loss: the network's own, where it has one, else the objective's."""
+        half = torch.autocast(self._place.type, dtype=self._half, enabled=self._half is not None)
+        if isinstance(self.network, SelfMeasuringNetwork):
+            with half:
+                own: Tensor = self._stepping(stems.sum(1), stems)
+            return own
+        with half:
+            estimates, wanted = self._compared(stems, fresh)
+        return self._loss(estimates.float(), wanted[:, : estimates.shape[1]])
 
     def _compared(self, stems: Tensor, fresh: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates, and the stems that they should be.

@@ -102,6 +102,17 @@ class Network(nn.Module):
         """
 
 
+class SelfMeasuringNetwork(Network):
+    """A network whose paper trains it by a loss of its own, in place of a distance of estimates and stems."""
+
+    @abstractmethod
+    def own_loss(self, mix: Tensor, stems: Tensor) -> Tensor:
+        """The loss of a batch, a single number.
+
+        Shape: `(batch, channels, frames)` and `(batch, sources, channels, frames)`, the stems of the mix.
+        """
+
+
 class CausalNetwork(Network):
     """A network that steps: `hop` frames in, `hop` frames out that are `latency` frames late.
 
