@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Literal
@@ -13,12 +14,16 @@ Kind = Literal["udp", "tcp"]
 
 def in_use(host: str, port: int, kind: Kind, error: OSError) -> DeviceError:
     """The error for a port that cannot be had, with the program that has it where that is known."""
-    who = holder(port, kind)
-    by = f" by {who}" if who else ""
-    reason = error.strerror or str(error)
-    return DeviceError(
-        f"{kind.upper()} port {port} on {host} must be free, got: {reason}{by}; end it or choose another port"
-    )
+    # asyncio's own text names the address once more.
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.EADDRNOTAVAIL:
+        return DeviceError(f"the address must be one of this machine, got {host}: {reason}")
+    who = holder(port, kind) if error.errno == errno.EADDRINUSE else ""
+    if who.endswith(f"(process {os.getpid()})"):
+        by, remedy = f" by this program itself (process {os.getpid()})", "choose another port"
+    else:
+        by, remedy = (f" by {who}", "end it or choose another port") if who else ("", "choose another port")
+    return DeviceError(f"{kind.upper()} port {port} on {host} must be free, got: {reason}{by}; {remedy}")
 
 
 def holder(port: int, kind: Kind) -> str:
