@@ -254,13 +254,28 @@ def test_commands_refuse(
         asyncio.run(space.perform(space.find(path), arguments))
 
 
-def test_next_and_previous_go_round(space: AddressSpace) -> None:
+def test_next_and_previous_go_round_and_step_over_what_cannot_play(space: AddressSpace) -> None:
     async def walk() -> list[object]:
-        steps = ["/preset/prev", "/preset/next", "/preset/prev"]
+        steps = ["/preset/next", "/preset/next", "/preset/prev", "/preset/prev"]
         await space.perform(space.find("/preset/load"), ("flat",))
-        return [(await space.perform(space.find(each), ()))[0] for each in steps[1:]]
+        return [(await space.perform(space.find(each), ()))[0] for each in steps]
 
-    assert asyncio.run(walk()) == ["loud", "flat"]
+    assert space.commands.presets() == ["broken", "flat", "loud"]
+    assert asyncio.run(walk()) == ["loud", "flat", "loud", "flat"]
+
+
+def test_where_no_other_preset_can_play_the_first_refusal_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk()
+    monkeypatch.setattr(desk, "presets", lambda: ["broken", "flat"])
+    space = AddressSpace(desk)
+
+    async def walk() -> None:
+        await space.perform(space.find("/preset/load"), ("flat",))
+        with pytest.raises(PresetError, match=r"broken\.toml"):
+            await space.perform(space.find("/preset/next"), ())
+
+    asyncio.run(walk())
+    assert desk.preset == ("flat", False)
 
 
 def test_levels_are_shown(desk: Desk, space: AddressSpace) -> None:

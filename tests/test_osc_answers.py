@@ -152,6 +152,7 @@ def test_a_toggle_is_not_turned_back_by_its_release() -> None:
         (("/stem/vocals/fx/3/mode", "LPF12"), "s", "unknown_address"),
         (("/stem/vocals/name", "singer"), "s", "forbidden"),
         (("/latency", 1), "i", "forbidden"),
+        (("/render/progress", "job1"), "s", "forbidden"),
         (("/preset/load", "no-such"), "s", "not_found"),
         (("/preset/load", 99), "i", "not_found"),
         (("/preset/load", "../../etc/passwd"), "s", "forbidden"),

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from plugin_bridge.control.address_space.leaf import Arguments
 from plugin_bridge.control.commands import Commands
-from plugin_bridge.errors import UnknownAddress
+from plugin_bridge.errors import ModelError, PresetError, UnknownAddress
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 
@@ -74,14 +74,24 @@ async def _previous_preset(commands: Commands, arguments: Arguments) -> Argument
 
 
 async def _step(commands: Commands, step: int) -> Arguments:
+    """Go over to the nearest preset on one side that can play: no pedal gets past a broken one by itself."""
     names = commands.presets()
     if not names:
         raise UnknownName("a preset must exist, got none; save one first")
     now = commands.preset[0]
     start = names.index(now) if now in names else (-1 if step > 0 else 0)
-    name = names[(start + step) % len(names)]
-    await commands.load_preset(name)
-    return (name,)
+    refusals: list[PresetError | ModelError] = []
+    for steps in range(1, len(names) + 1):
+        name = names[(start + step * steps) % len(names)]
+        if refusals and name == now:
+            break
+        try:
+            await commands.load_preset(name)
+        except (PresetError, ModelError) as error:
+            refusals.append(error)
+        else:
+            return (name,)
+    raise refusals[0]
 
 
 async def _start_render(commands: Commands, arguments: Arguments) -> Arguments:

@@ -1,8 +1,8 @@
 """A TouchOSC layout (`.tosc`): a strip of controls for every stem and the master, and the presets.
 
 The file is XML, compressed with zlib. A script in it renews the subscription, so that the controls follow
-what others move. Over UDP that reaches an app that hears where it sends from; the button `feedback` subscribes
-the port that it receives at. The connection (our address and ports) is set up in TouchOSC itself.
+what others move. Over UDP that reaches an app that hears where it sends from; the button `feedback`
+subscribes the port that it receives at. The connection (our address and ports) is set up in TouchOSC itself.
 """
 
 from __future__ import annotations

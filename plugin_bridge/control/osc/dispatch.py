@@ -146,8 +146,10 @@ class Dispatcher:
             self._set(address, [leaf for leaf in leaves if leaf.is_settable], plain, instant)
         elif leaves[0].command is not None and leaves[0].writable:
             self._later(instant, address, lambda: self._perform(address, leaves[0], plain, peer))
-        else:
+        elif leaves[0].readable:
             raise Forbidden(f"{address} must only be asked, got a value")
+        else:
+            raise Forbidden(f"{address} must be sent by the server only, got it from a client")
 
     def _reached(self, address: str, peer: Peer) -> list[Leaf]:
         if not is_pattern(address):
