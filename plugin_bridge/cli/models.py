@@ -48,7 +48,7 @@ def _show(name: str) -> None:
         value = getattr(card, field.name)
         if value not in (None, {}, []):
             print(f"{field.name}: {_readable(value)}")
-    print(f"sha256: {catalogue.model_hash(name)}")
+    print(f"model hash: {catalogue.model_hash(name)}")
     print(f"folder: {catalogue.model_folder(name)}")
 
 
