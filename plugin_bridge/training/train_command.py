@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 if TYPE_CHECKING:
     from plugin_bridge.training.recipe import Recipe
 
@@ -58,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:
+    import msgspec  # not above, as `plugin-bridge --help` reads this module
+
     if minutes is None and steps is None:
         return recipe
     if (minutes is not None and minutes <= 0) or (steps is not None and steps < 1):
