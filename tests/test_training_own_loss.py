@@ -43,8 +43,6 @@ def run_of(architecture: str, songs: Path, folder: Path, *, steps: int = 6, resu
         mixed_precision=False,
         examples=Examples(seconds=0.25, batch=2),
         objective=Objective(waveform=1e6),  # nobody could take it for the own loss
-            distance="l2", waveform=1e6
-        ),  # a distance that nobody could take for the own loss
         optimiser=Optimiser(learning_rate=1e-3, warm_up_steps=1, final_share=1.0),
         budget=Budget(steps=steps),
     )
