@@ -42,6 +42,15 @@ LIBRARY_HOMES = {
     "jack": ["plugin_bridge.live.drivers"],
     "sounddevice": ["plugin_bridge.live.drivers"],
     "pythonosc": ["plugin_bridge.control.osc"],
+    "aiohttp": ["plugin_bridge.control.oscquery", "plugin_bridge.control.oscquery_listener"],
+    "zeroconf": ["plugin_bridge.control.discovery"],
+    "ifaddr": ["plugin_bridge.control.discovery"],
+    "py2tosc": ["plugin_bridge.control.layouts.touchosc"],
+    "rtmidi": ["plugin_bridge.control.midi_system"],
+    "mido": [
+        *(f"plugin_bridge.control.midi_{what}" for what in ("automation", "feedback", "lines")),
+        "plugin_bridge.training",
+    ],
 }
 
 SAYS_NOTHING = {"utils", "util", "helpers", "helper", "manager", "core", "base", "misc", "common"}
@@ -134,6 +143,12 @@ def test_imports_point_one_way(path: Path) -> None:
         ("plugin_bridge.live.worker", "import sounddevice"),
         ("plugin_bridge.control.osc", "from plugin_bridge.board.stemboard import StemBoard"),
         ("plugin_bridge.control.clock", "from pythonosc import osc_message"),
+        ("plugin_bridge.control.oscquery_tree", "from aiohttp import web"),
+        ("plugin_bridge.server.desks", "def f():\n    import aiohttp"),
+        ("plugin_bridge.cli.midi", "import mido"),
+        ("plugin_bridge.control.midi_ports", "import rtmidi"),
+        ("plugin_bridge.control.oscquery", "import zeroconf.asyncio"),
+        ("plugin_bridge.cli.layout", "import py2tosc"),
         ("plugin_bridge.server", "from plugin_bridge.training.loop import train"),
         ("plugin_bridge", "from plugin_bridge.training import losses"),
         ("plugin_bridge.cli.render", "import soundfile"),
@@ -152,6 +167,7 @@ def test_a_violation_is_caught(module: str, source: str) -> None:
         ("plugin_bridge.control.osc", "from pythonosc import osc_message"),
         ("plugin_bridge.control.osc", "from plugin_bridge.board.parameters import Parameter"),
         ("plugin_bridge.control.osc", "from plugin_bridge.board import parameters"),
+        ("plugin_bridge.control.oscquery", "from aiohttp import web"),
         ("plugin_bridge.live.drivers.jack", "import jack"),
         ("plugin_bridge.cli.train", "from plugin_bridge.training import loop"),
         ("plugin_bridge.render.report", "from plugin_bridge import __version__"),
