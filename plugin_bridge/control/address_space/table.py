@@ -314,8 +314,12 @@ class _Rows:
         yield self.told("/preset/list", "s", "presets there are", lambda c: tuple(c.presets()), topic="")
         yield does("/preset/load", "s", "load_preset", "go over to a preset, by name or number from 1")
         yield does("/preset/save", "s", "save_preset", "save what plays as a preset of yours")
-        yield does("/preset/next", "i", "next_preset", "go over to the next preset that can play; 0 is ignored")
-        yield does("/preset/prev", "i", "previous_preset", "go over to the preset before that can play; 0 is ignored")
+        yield does(
+            "/preset/next", "i", "next_preset", "go over to the next preset that can play; 0 is ignored"
+        )
+        yield does(
+            "/preset/prev", "i", "previous_preset", "go over to the one before that can play; 0 is ignored"
+        )
 
 
 def does(path: str, types: str, command: str, text: str, *names: str, **more: Any) -> Leaf:
