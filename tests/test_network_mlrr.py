@@ -99,6 +99,15 @@ def test_sparse_codes_are_where_the_penalty_balances_the_error() -> None:
     assert torch.allclose(pull[used], 0.5 * codes[used].sign(), atol=1e-6)
 
 
+def test_half_precision_around_it_changes_nothing() -> None:
+    network, mix, stems = tiny(), torch.randn(1, 1, 700), two_stems()
+    with torch.inference_mode():
+        plain, loss = network(mix), network.own_loss(stems.sum(1), stems)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(network(mix), plain)
+            assert torch.equal(network.own_loss(stems.sum(1), stems), loss)
+
+
 def test_silence_has_a_finite_loss() -> None:
     network, stems = tiny(), torch.zeros(1, 2, 1, 500)
     loss = network.own_loss(stems.sum(1), stems)
