@@ -2,10 +2,11 @@
 based on coupled U-Net model", IJASEIT 11(2), 2021.
 
 U-Nets in a row refine a magnitude spectrogram at its full size. As in Tang et al., "CU-Net: coupled
-U-Nets", 2018, each block of a U-Net also sees what the block at the same place of earlier U-Nets made. There,
-all earlier ones are kept; here, as the paper proposes (section II.C), only the nearest, which is `order` 1.
-At the bottom of each U-Net atrous convolutions of several rates look at once near and far; all convolutions
-of 3x3 are depthwise separable. Masks between 0 and 1 weigh the spectra of the mix.
+U-Nets", 2018, each block of a U-Net also sees what the block at the same place of earlier U-Nets made: of
+all, or here, as the paper proposes (section II.C), only of the nearest, `order` 1. CU-Net's authors have that
+too, in "Quantized densely connected U-Nets for efficient landmark localization", 2018. At the bottom of each
+U-Net atrous convolutions of several rates look at once near and far; all convolutions of 3x3 are depthwise
+separable. Masks between 0 and 1 weigh the spectra of the mix.
 
 What `order` 1 saves against full coupling (`order` 3), measured on the `paper` config and one window of
 4.1 s: the features kept for later U-Nets come to 86 MiB against 258 MiB, a third, as three U-Nets lie before
