@@ -15,7 +15,7 @@ from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.networks.network import CausalNetwork, Network
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-_LONGEST_FIELD = 2**17
+_LONGEST_FIELD = 2**16
 _ENOUGH_TIMING_SECONDS = 2.0
 
 

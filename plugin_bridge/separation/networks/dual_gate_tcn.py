@@ -16,6 +16,8 @@ outer one is the sigmoid of Hu et al. Attention of the output gate reaches over 
 that of every block to every frame would cost most of the time and the dual path reaches farther for less.
 Features, not only skips, leave the last sub-module, or what stands at its end would be for nothing.
 
+`edge` is a twelfth of those sizes, for a processor to run live: steps of 32 ms that look 1 ms ahead.
+
 In the **causal** form convolutions keep their past, and pooling and attention see `recent_chunks` chunks (the
 output gate `gate_chunks`) of it. A chunk is the hop of the stream and seen whole.
 """
@@ -55,7 +57,17 @@ class DualGateTcnConfig(ConvTasNetConfig):
 
 _PAPER = DualGateTcnConfig()
 _EDGE = DualGateTcnConfig(
-    filters=256, kernel=32, narrow=64, wide=128, skip=64, blocks=6, repeats=2, causal=True
+    filters=256,
+    kernel=32,
+    narrow=64,
+    wide=128,
+    skip=64,
+    blocks=6,
+    repeats=2,
+    causal=True,
+    chunk=32,
+    gate_chunks=3,
+    recent_chunks=32,
 )
 _TINY = DualGateTcnConfig(
     sample_rate=8000,
