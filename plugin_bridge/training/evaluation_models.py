@@ -70,7 +70,10 @@ def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
         )
     its = _card(folder / "card.toml")
     if its.architecture in networks.architectures():
-        raise ModelError(f"{folder} must hold weights to be scored, got a network that is not trained")
+        named = folder / Path(its.weights or "").name
+        if not named.is_file():
+            raise ModelError(f"{folder} must hold weights to be scored, got a network that is not trained")
+        return _of_weights(named, device, shifts)
     try:
         separator = catalogue.build(its.architecture, its.config)
     except (TypeError, ValueError) as error:

@@ -23,6 +23,7 @@ for hours to days, where they say so, on more music; ours were trained within th
 each row, so it is the order of the rows that can be compared. "not run" means just that.
 
 - **ours**: mix-consistent stems, as the program gives them. **raw**: the network's own output.
+- Models run at their own sample rate and are scored at that of the songs.
 - **mix/N**: what an equal share of the mix scores; a row in which ours is below it is marked **below mix/N**.
 - `musdb`: BSSEval 4, median over frames of 1 s, then over songs; over stems the mean. The filters of SIR, SAR
   and ISR are applied to whole songs and frames are cut afterwards: museval cuts first, which gives senseless

@@ -98,8 +98,10 @@ class Projection:
     def _of_source(self, source: int, estimate: NDArray[np.floating], frame: int | None) -> list[Array]:
         spectrum = fft.rfft(np.asarray(estimate, np.float64), self._size, axis=-1)
         # Products of every shifted reference with every channel of the estimate: (signals, taps, channels).
-        products = fft.irfft(self._spectra[:, None].conj() * spectrum, self._size)[..., : self.taps]
-        products = products.transpose(0, 2, 1)
+        # One reference at a time, here and below: spectra of a whole song are large.
+        products = np.stack(
+            [fft.irfft(one.conj() * spectrum, self._size)[:, : self.taps].T for one in self._spectra]
+        )
         own, every = self._factors
         mine = slice(source * self._channels, (source + 1) * self._channels)
         ringing = ((0, 0), (0, self.taps - 1))
@@ -125,8 +127,10 @@ class Projection:
         """What the least-squares filters make of the references. Shape: `(channels, frames + taps - 1)`."""
         flat = products.reshape(-1, products.shape[-1])
         solved = linalg.cho_solve(factor, flat, check_finite=False).reshape(products.shape)
-        filters = fft.rfft(solved.transpose(0, 2, 1), self._size, axis=-1)  # (signals, channels, bins)
-        made: Array = fft.irfft(np.einsum("rb,rcb->cb", spectra, filters), self._size)
+        total = np.zeros((products.shape[-1], spectra.shape[-1]), np.complex128)
+        for one, taps in zip(spectra, solved, strict=True):
+            total += one * fft.rfft(taps.T, self._size, axis=-1)
+        made: Array = fft.irfft(total, self._size)
         return made[:, : self._frames + self.taps - 1]
 
     def _framed(self, part: Array, frame: int | None) -> Array:
