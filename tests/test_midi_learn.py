@@ -165,6 +165,8 @@ def test_maps_are_listed_shown_and_checked(tmp_path: Path) -> None:
         (("maps", "check", "bad.toml"), "unknown field `colour`"),
         (("maps", "show", "mackie"), "did you mean 'mackie-control'?"),
         (("learn", "fader"), "target must be an address such as /stem/1/fader, got 'fader'"),
+        (("learn", "/stem/1/fadr"), "target must be an address that can be moved, got '/stem/1/fadr'"),
+        (("learn", "/latency"), "target must be an address that can be moved, got '/latency'"),
         (("list", "--midi-system", "casio"), "the MIDI system must be one of"),
         (("list", "--midi-system", "jack", "--server", "nobody"), "MIDI must have a running JACK server"),
     ],

@@ -69,6 +69,7 @@ def _learn(arguments: argparse.Namespace) -> None:
     from plugin_bridge.control.midi_learn import Learner, check_target, described, write_control
 
     check_target(arguments.target, arguments.map, arguments.mode)
+    _check_address(arguments.target)
     learner = Learner(arguments.target, any_program=arguments.target in ("/preset/load", "/model/load"))
     _listen(arguments, learner)
     control = learner.control(arguments.mode)
@@ -76,6 +77,24 @@ def _learn(arguments: argparse.Namespace) -> None:
     print(f"{described(control)} moves {control.target} in {path}")
     for each in replaced:
         print(f"  it takes the place of {described(each)}, which moved {each.target}")
+
+
+def _check_address(target: str) -> None:
+    """Raise `ValueError` for an address that no board has; which effects there are is a preset's matter."""
+    from plugin_bridge.board.parameter_tree import board_parameters
+    from plugin_bridge.board.strip import Strip
+    from plugin_bridge.control.address_space import table
+
+    top, _, below = target.removeprefix("/").partition("/")
+    rest = below.partition("/")[2]
+    if "/fx/" in target:
+        return
+    address = f"/stem/any/{rest}" if top == "stem" and rest else target
+    leaf = table(("any",), board_parameters({"any": Strip()}, Strip())).get(address)
+    if leaf is None or not leaf.writable:
+        raise ValueError(
+            f"target must be an address that can be moved, got '{target}'; plugin-bridge osc list has them"
+        )
 
 
 def _listen(arguments: argparse.Namespace, learner: Learner) -> None:

@@ -22,6 +22,7 @@ LOOK_SECONDS = 0.5
 _MOST_AT_ONCE = 1024
 """Messages read before the other tasks of this loop get their turn."""
 _MOST_WAITING = 16
+_MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,11 @@ class MidiControl:
     def _tell_missing(self) -> None:
         missing = self._hands.missing(self.map.control)
         if missing:
+            more = len(missing) - _MOST_NAMED
+            named = ", ".join(missing[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
             self._hands.tell_once(
                 f"the MIDI map '{self.map.name}' has targets that this board lacks, which wait for one "
-                f"that has them: {', '.join(missing)}"
+                f"that has them: {named}"
             )
 
     # --- reading and showing -------------------------------------------------------------------------------
