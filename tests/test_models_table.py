@@ -51,7 +51,9 @@ class Delay(CausalNetwork):
         self.mixer = nn.Linear(10, 20, bias=False)
 
     def state(self, batch: int) -> State:
-        return {"past": torch.zeros(batch, 1, 30)}
+        past = torch.zeros(batch, 1, 30)
+        self.mixer(past[..., :10])  # to make a state may cost something; it is no part of a step
+        return {"past": past}
 
     def step(self, block: Tensor, state: State) -> tuple[Tensor, State]:
         past = torch.cat((state["past"], block), -1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from plugin_bridge.separation.network_separator import NetworkSeparator
-from plugin_bridge.separation.networks.network import CausalNetwork, Network
+from plugin_bridge.separation.networks.network import CausalNetwork, Network, State
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 _LONGEST_FIELD = 2**16
@@ -59,9 +59,11 @@ def multiply_adds_per_second(network: Network) -> float:
         if isinstance(layer, nn.RNNBase)
         for hook in recurrent.hooks(layer)
     ]
+    mix = torch.zeros(1, network.channels, window_frames(network), device=network.device)
+    state: State = network.state(1) if isinstance(network, CausalNetwork) else {}
     try:
         with counter, torch.inference_mode():
-            _one_window(network)
+            _pass(network, mix, state)
     finally:
         for hook in hooks:
             hook.remove()
@@ -114,14 +116,11 @@ def real_time_factor(network: Network, rounds: int = 3) -> float:
 def _best_time(network: Network, rounds: int) -> float:
     generator = torch.Generator().manual_seed(0)
     mix = 0.1 * torch.randn(1, network.channels, window_frames(network), generator=generator)
-    state = network.state(1) if isinstance(network, CausalNetwork) else {}
+    state: State = network.state(1) if isinstance(network, CausalNetwork) else {}
     best, spent = math.inf, 0.0
     while rounds > 0:
         start = time.process_time()
-        if isinstance(network, CausalNetwork):
-            _, state = network.step(mix, state)
-        else:
-            network(mix)
+        state = _pass(network, mix, state)
         took = time.process_time() - start
         best, spent = min(best, took), spent + took
         rounds -= spent > _ENOUGH_TIMING_SECONDS
@@ -134,12 +133,12 @@ def _new_seconds(network: Network) -> float:
     return window_frames(network) * share / network.sample_rate
 
 
-def _one_window(network: Network) -> None:
-    mix = torch.zeros(1, network.channels, window_frames(network), device=network.device)
+def _pass(network: Network, mix: Tensor, state: State) -> State:
+    """One window or step; the state behind it."""
     if isinstance(network, CausalNetwork):
-        network.step(mix, network.state(1))
-    else:
-        network(mix)
+        return network.step(mix, state)[1]
+    network(mix)
+    return state
 
 
 class _RecurrentCount:
