@@ -22,7 +22,7 @@ from plugin_bridge.training.composer_arrangement import arrange
 from plugin_bridge.training.composer_library import Library, open_library
 from plugin_bridge.training.composer_mix import SOURCES, render
 from plugin_bridge.training.composer_samples import RATE
-from plugin_bridge.training.composer_sources import Use, licences
+from plugin_bridge.training.composer_sources import Use, licences, notes
 
 FORMATS = ("flac", "ogg", "wav")
 RECIPE = 1
@@ -70,7 +70,7 @@ def compose(
     ):
         facts.append(fact)
         yield fact
-    _write_sources(output, facts)
+    _write_sources(data, output, facts)
 
 
 def compose_song(
@@ -166,12 +166,13 @@ def _kept(home: Path, seed: int, seconds: float, suffix: str) -> dict[str, Any] 
     return None
 
 
-def _write_sources(output: Path, facts: list[dict[str, Any]]) -> None:
+def _write_sources(data: Path, output: Path, facts: list[dict[str, Any]]) -> None:
     uses = {Use(**use) for fact in facts for use in fact["uses"]}
     said = {
         "songs": len(facts),
         "hours": round(sum(fact["seconds"] for fact in facts) / 3600, 3),
         "licences": licences(uses),
+        "notes": notes(data, uses),
     }
     (output / "sources.json").write_text(json.dumps(said, indent=1), "utf-8")
 

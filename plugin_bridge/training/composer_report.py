@@ -12,7 +12,7 @@ from plugin_bridge.separation.separator import Stems
 from plugin_bridge.training.composer import read_facts
 from plugin_bridge.training.composer_figures import BANDS_HZ, Figures, figures, median_bands
 from plugin_bridge.training.composer_mix import SOURCES
-from plugin_bridge.training.composer_sources import Use, licences
+from plugin_bridge.training.composer_sources import Use, licences, notes
 from plugin_bridge.training.datasets import Song, find_songs, read_track
 
 Measured = dict[str, list[Figures]]
@@ -53,7 +53,7 @@ def report(composed: Path, reference: Path, reference_name: str, command: str) -
             "",
             "## What they are made of",
             "",
-            *_sources(facts),
+            *_sources(composed, facts),
             "",
         ]
     )
@@ -144,8 +144,10 @@ def _spectrum(ours: Measured, real: Measured) -> list[str]:
     return lines
 
 
-def _sources(facts: Sequence[dict[str, Any]]) -> list[str]:
+def _sources(composed: Path, facts: Sequence[dict[str, Any]]) -> list[str]:
     uses = {Use(**use) for fact in facts for use in fact["uses"]}
     lines = ["| licence | sources |", "|---|---|"]
     lines += [f"| {licence} | {'; '.join(names)} |" for licence, names in licences(uses).items()]
+    if added := notes(composed, uses):
+        lines += ["", *(f"{source}: {note}." for source, note in added.items())]
     return lines

@@ -66,6 +66,12 @@ def files(data: Path, source: Source, suffixes: Iterable[str] = AUDIO) -> list[P
     return sorted(path for path in (data / source.folder).rglob("*") if path.suffix.lower() in suffixes)
 
 
+def notes(data: Path, uses: Iterable[Use]) -> dict[str, str]:
+    """What the table of sources has to add to the licences of those that were used."""
+    used = {use.source for use in uses}
+    return {source.name: source.note for source in read_sources(data) if source.note and source.name in used}
+
+
 def licences(uses: Iterable[Use]) -> dict[str, list[str]]:
     """Each licence met with, and the sources under it: what a model card has to name."""
     found: dict[str, set[str]] = {}
