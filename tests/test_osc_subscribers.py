@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.control.address_space import STATE, AddressSpace
 from plugin_bridge.control.commands import Fault, Level, RenderProgress
-from tests.control_desk import Desk
+from plugin_bridge.control.layouts.reaper import reaper
+from plugin_bridge.control.layouts.sheet import Sheet
+from tests.control_desk import SOURCES, Desk
 from tests.osc_wire import Client, bundle, message, read, serving, talking
 
 
@@ -195,6 +199,47 @@ def test_unsubscribing_ends_one_topic_or_all() -> None:
             assert {address for address, _ in client.told} == {"/done"}
 
     play(scene())
+
+
+def test_one_who_knows_no_names_is_told_by_number() -> None:
+    async def scene() -> None:
+        desk = Desk()
+        async with talking(desk, 2) as (host, other):
+            await host.ask("/subscribe", "numbers", 60, types="si", answer="/done")
+            await host.quiet()
+            named = {address for address, _ in host.told if address.startswith("/stem/")}
+            assert {"/stem/list", "/stem/1/gain", "/stem/4/solo", "/stem/1/fx/1/ratio"} <= named
+            assert "/master/gain" in {address for address, _ in host.told}
+            assert not any("vocals" in address for address in named)
+            host.told.clear()
+            other.send("/stem/vocals/gain", -6.0)
+            assert await host.hear("/stem/1/gain") == [(-6.0,)]
+            assert host.heard("/stem/vocals/gain") == []
+            await host.ask("/unsubscribe", answer="/done")
+            host.told.clear()
+            await other.ask("/stem/vocals/gain", -7.0, answer="/done")
+            await asyncio.sleep(0.2)
+            assert host.told == []
+
+    play(scene())
+
+
+def test_the_way_back_to_reaper_has_the_addresses_of_its_pattern_file() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "osc.md").read_text("utf-8")
+    assert "/subscribe siii numbers 3600 10 9310" in page
+    sheet = Sheet.of(AddressSpace(Desk()).leaves.values(), SOURCES, ())
+    patterns = re.findall(r"^TRACK_\w+ [fnb](/\S+)$", reaper(sheet).decode(), re.MULTILINE)
+    told: list[str] = []
+
+    async def scene() -> None:
+        async with talking(Desk()) as (client,):
+            await client.ask("/subscribe", "numbers", answer="/done")
+            await client.quiet()
+            told.extend(address for address, _ in client.told)
+
+    play(scene())
+    assert len(patterns) == 4
+    assert {each.replace("@", str(track)) for each in patterns for track in (1, 2, 3, 4)} <= set(told)
 
 
 def test_meters_come_in_one_frame_at_the_rate_asked_for() -> None:

@@ -346,14 +346,15 @@ DOINGS = (
         "/subscribe",
         "siii",
         "subscribe",
-        "be sent all, state or meters for so many seconds (10, at most 3600), meters so often a second (10, "
-        "at most 20), to another port of the same machine; send it again before the time is up",
+        "be sent all, state, meters or numbers (state with stems by number) for so many seconds (10, at most "
+        "3600), meters so often a second (10, at most 20), to another port of the same machine; send it "
+        "again before the time is up",
         "topic",
         "ttl_seconds",
         "rate_hz",
         "reply_port",
     ),
-    does("/unsubscribe", "s", "unsubscribe", "be sent all, state or meters no more", "topic"),
+    does("/unsubscribe", "s", "unsubscribe", "be sent all, state, meters or numbers no more", "topic"),
     does("/refresh", "i", "refresh", "be sent the whole state again; 0 is ignored"),
     does("/sync", "i", "sync", "answers /synced with the number when all before it is done", "number"),
 )

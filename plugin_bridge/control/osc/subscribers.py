@@ -16,7 +16,12 @@ from plugin_bridge.control.osc.peers import BoundedLog, Peer
 TTL_SECONDS, LONGEST_TTL_SECONDS = 10, 3600
 METER_HZ, FASTEST_HZ = 10, 20
 MOST_SUBSCRIBERS = 64
-TOPICS = {"all": frozenset({STATE, METERS}), STATE: frozenset({STATE}), METERS: frozenset({METERS})}
+NUMBERS = "numbers"
+"""The topic of the state with stems by number, for programs that count tracks and know no names."""
+TOPICS = {
+    "all": frozenset({STATE, METERS}),
+    **{topic: frozenset({topic}) for topic in (STATE, NUMBERS, METERS)},
+}
 
 _STATE_SECONDS = 1.0 / FASTEST_HZ
 _FAULTS_PER_SECOND = 10
@@ -88,7 +93,7 @@ class Subscribers:
             self._count += 1
             known = Lease(self._count, peer, asked_by.target, frozenset(), until, rate_hz)
             self._leases[peer.target] = known
-        is_news = STATE in topics and STATE not in known.topics
+        is_news = bool((topics - known.topics) & {STATE, NUMBERS})
         known.topics, known.until, known.rate_hz, known.peer = topics, until, rate_hz, peer
         return known, is_news
 
@@ -96,17 +101,18 @@ class Subscribers:
         """End what a peer has asked for, or one topic of it."""
         for target, lease in list(self._leases.items()):
             if peer.target in (target, lease.asked_by):
-                lease.topics -= TOPICS[topic]
+                lease.topics = frozenset() if topic == "all" else lease.topics - TOPICS[topic]
                 if not lease.topics:
                     del self._leases[target]
 
     def dump(self, peers: Iterable[Peer]) -> None:
         """Send the whole state."""
         self._told.clear()  # what these are told now may be other than what the others were told last
-        packets = bundles(_packet(leaf) for leaf in self._space.state())
         for peer in peers:
-            for packet in packets:
-                peer.send(packet)
+            topics = lease.topics if (lease := self._leases.get(peer.target)) else frozenset()
+            for by_number in sorted({topic == NUMBERS for topic in topics & {STATE, NUMBERS}} or {False}):
+                for packet in bundles(_packet(leaf, by_number) for leaf in self._space.state()):
+                    peer.send(packet)
 
     def of(self, peer: Peer) -> list[Peer]:
         """Where a peer's subscriptions go; to itself where it has none."""
@@ -140,17 +146,19 @@ class Subscribers:
         self._flush_at = asyncio.get_running_loop().time() + _STATE_SECONDS
         changed, self._changed = self._changed, {}
         notes, self._notes = self._notes, {}
-        packets = []
+        packets, numbered = [], []
         for path, leaf in changed.items():
             packet = _packet(leaf)
             # A client that sends back what it is told would go round for ever.
             if self._told.get(path) != packet:
                 self._told[path] = packet
                 packets.append(packet)
+                numbered.append(_packet(leaf, by_number=True))
+        self._expire()
         self._tell(STATE, bundles([*packets, *notes.values()]))
+        self._tell(NUMBERS, bundles([*numbered, *notes.values()]))
 
     def _tell(self, topic: str, packets: Iterable[bytes]) -> None:
-        self._expire()
         for packet in packets:
             for lease in list(self._leases.values()):
                 if topic in lease.topics:
@@ -198,5 +206,6 @@ class Subscribers:
                 lease.peer.send(packet)
 
 
-def _packet(leaf: Leaf) -> bytes:
-    return encode(leaf.path, leaf.types, leaf.arguments())
+def _packet(leaf: Leaf, by_number: bool = False) -> bytes:
+    path = leaf.aliases[0] if by_number and leaf.aliases else leaf.path
+    return encode(path, leaf.types, leaf.arguments())
