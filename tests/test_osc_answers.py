@@ -6,11 +6,13 @@ import asyncio
 import math
 import struct
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugin_bridge.board.parameter_tree import Key
+from plugin_bridge.board.preset import Preset
 from tests.control_desk import Desk
 from tests.osc_wire import message, talking
 
@@ -270,5 +272,23 @@ def test_another_model_brings_its_stems() -> None:
             )
             assert await client.ask("/stem/list") == (2, "left", "right")
             assert (await client.ask("/stem/vocals/gain", answer="/fail"))[1] == "unknown_address"
+
+    play(scene())
+
+
+def test_no_folder_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUGIN_BRIDGE_DATA", str(tmp_path))
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "broken.toml").write_text('name = "bro')
+
+    class Reading(Desk):
+        async def load_preset(self, name: str) -> None:
+            Preset.read(name)
+
+    async def scene() -> None:
+        async with talking(Reading()) as (client,):
+            told = await client.ask("/preset/load", "broken", answer="/fail")
+            assert told[1] == "forbidden"
+            assert told[2].startswith("a preset must be TOML, got broken.toml: ")
 
     play(scene())

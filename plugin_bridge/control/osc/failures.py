@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 from plugin_bridge.control.address_space.actions import Forbidden, UnknownName
 from plugin_bridge.control.osc.codec import encode
-from plugin_bridge.errors import PluginBridgeError, UnknownAddress
+from plugin_bridge.errors import ModelError, PluginBridgeError, PresetError, UnknownAddress
+from plugin_bridge.folders import data_folders
 
 CODES = ("unknown_address", "bad_type", "out_of_range", "busy", "not_found", "forbidden", "internal")
 _LONGEST_MESSAGE = 300
@@ -34,6 +37,9 @@ def code_of(error: Exception) -> str:
 
 
 def failure(address: str, error: Exception) -> bytes:
-    """The packet that tells of an error."""
-    message = str(error)[:_LONGEST_MESSAGE] or type(error).__name__
-    return encode("/fail", "sss", (address, code_of(error), message))
+    """The packet that tells of an error; files go by name, as where they lie is no sender's business."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, ModelError | PresetError):
+        for folder in (*data_folders("presets"), *data_folders("models")):
+            message = message.replace(f"{folder}{os.sep}", "")
+    return encode("/fail", "sss", (address, code_of(error), message[:_LONGEST_MESSAGE]))
