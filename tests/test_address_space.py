@@ -178,6 +178,27 @@ def test_patterns_reach_existing_values_once(space: AddressSpace) -> None:
         space.matching("/stem/*/nothing")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "stems"),
+    [
+        ("/stem/[!v]*/mute", ["drums", "bass", "other"]),
+        ("/stem/{drums,other}/mute", ["drums", "other"]),
+        ("/stem/?/mute", ["vocals", "drums", "bass", "other"]),
+        ("/stem/[!1]/mute", ["drums", "bass", "other"]),
+        ("/stem/{2,other}/mute", ["other", "drums"]),
+        ("/stem/2/[m]ute", ["drums"]),
+        ("/stem/[v]*/fx/1/ratio", ["vocals"]),
+    ],
+)
+def test_patterns_reach_stems_by_number_only_where_numbers_are_asked_for(
+    pattern: str, stems: list[str]
+) -> None:
+    space = AddressSpace(Desk())
+    assert sorted(leaf.path.split("/")[2] for leaf in space.matching(pattern)) == sorted(stems)
+    with pytest.raises(UnknownAddress):  # only the vocals have effects
+        space.matching("/stem/[!v]*/fx/1/ratio")
+
+
 def test_patterns_reach_nothing_that_acts_once(space: AddressSpace) -> None:
     found = {leaf.path for leaf in space.matching("/*")} | {leaf.path for leaf in space.matching("/*/*")}
     assert {"/bypass", "/model", "/latency", "/preset/current"} <= found

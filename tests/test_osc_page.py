@@ -11,6 +11,7 @@ import pytest
 from plugin_bridge.cli.main import main
 from plugin_bridge.control.address_space import AddressSpace
 from plugin_bridge.control.osc.failures import CODES
+from plugin_bridge.control.osc.pattern import is_pattern
 from tests.control_desk import Desk
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "osc.md"
@@ -23,13 +24,12 @@ def test_the_committed_page_is_the_generated_one(capsys: pytest.CaptureFixture[s
 
 def test_every_address_in_the_pages_examples_exists() -> None:
     prose = PAGE.read_text("utf-8").partition("## The addresses")[0]
-    named = set(
-        re.findall(r"(?<![\w.~/-])/(?:stem|preset|bypass|master|model|meter|sync|subscribe)[\w/*-]*", prose)
-    )
+    tops = "stem|preset|bypass|master|model|meter|sync|subscribe"
+    named = set(re.findall(rf"(?<![\w.~/-])/(?:{tops})(?:[\w/*-]|\[[^]]*\])*", prose))
     assert {"/stem/vocals/gain", "/stem/1/mute", "/stem/*/pan", "/subscribe", "/preset/load"} <= named
     space = AddressSpace(Desk())
     for path in named:
-        assert space.matching(path) if "*" in path else space.find(path)
+        assert space.matching(path) if is_pattern(path) else space.find(path)
 
 
 def test_the_page_explains_every_code() -> None:

@@ -45,6 +45,7 @@ class AddressSpace:
             for path in leaf.aliases:
                 self._by_path.setdefault(path, leaf)
         self._tree = Tree(self._by_path.items())
+        self._by_name = Tree(self.leaves.items())
         self._matched: dict[str, list[Leaf]] = {}
         self._by_key: dict[Key, list[Leaf]] = {}
         for leaf in self.leaves.values():
@@ -92,11 +93,16 @@ class AddressSpace:
     def matching(self, pattern: str) -> list[Leaf]:
         """What an OSC pattern reaches: values, switches and figures, but nothing that acts once.
 
-        Raises `UnknownAddress` where it reaches nothing, `ValueError` where it is none.
+        It reaches stems by name, and by number where it asks for numbers: else "all but the vocals" would
+        reach them by their number. Raises `UnknownAddress` where it reaches nothing, `ValueError` where it is
+        none.
         """
         found = self._matched.get(pattern)
         if found is None:
-            found = [leaf for leaf in self._tree.matching(pattern) if leaf.readable or leaf.key is not None]
+            stem = "".join(pattern.split("/")[2:3])
+            numbered = not stem.strip("?") or any(sign.isdigit() for sign in stem)
+            reached = (self._tree if numbered else self._by_name).matching(pattern)
+            found = [leaf for leaf in reached if leaf.readable or leaf.key is not None]
             if len(self._matched) < _CACHED_PATTERNS:
                 self._matched[pattern] = found
         if not found:
