@@ -86,7 +86,7 @@ class MidiSystem:
         if self.name == "alsa" and not _SEQUENCER.exists():
             return (
                 f"MIDI must have ALSA's sequencer, got no {_SEQUENCER}; "
-                "load it with 'modprobe snd-seq', or take JACK's, by system = \"jack\" in a map or --midi-system"
+                "load it with 'modprobe snd-seq', or take JACK's: --midi-system jack, or system = \"jack\" in a map"
             )
         if self.name == "jack" and not self.life():
             return f"MIDI must have a running JACK server '{self.server}', got none; start it"
