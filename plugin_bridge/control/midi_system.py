@@ -86,7 +86,8 @@ class MidiSystem:
         if self.name == "alsa" and not _SEQUENCER.exists():
             return (
                 f"MIDI must have ALSA's sequencer, got no {_SEQUENCER}; "
-                "load it with 'modprobe snd-seq', or take JACK's: --midi-system jack, or system = \"jack\" in a map"
+                "load it with 'modprobe snd-seq', or take JACK's: --midi-system jack, in a map "
+                'system = "jack"'
             )
         if self.name == "jack" and not self.life():
             return f"MIDI must have a running JACK server '{self.server}', got none; start it"
