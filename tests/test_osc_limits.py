@@ -147,6 +147,19 @@ def test_a_flood_is_limited_and_counted_and_others_are_still_served(monkeypatch:
     play(scene())
 
 
+def test_bundles_of_nothing_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Allowance.__init__, "__defaults__", (100.0,))
+
+    async def scene() -> None:
+        async with talking(Desk(), clients=2) as (flood, other):
+            for _ in range(1000):
+                flood.send_raw(bundle())
+            await flood.until(lambda: [code for _, code, _ in flood.heard("/fail") if code == "busy"])
+            assert (await other.ask("/traffic"))[3] > 100
+
+    play(scene())
+
+
 def test_an_unforeseen_error_is_answered_as_internal(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Desk):
         def latency(self) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.control.address_space import AddressSpace
 from plugin_bridge.control.osc.codec import Message, bundle, encode
+from plugin_bridge.control.osc.peers import Allowance
 from plugin_bridge.control.oscquery import OscQueryRequest, OscQueryServer
 from plugin_bridge.errors import DeviceError
 from tests.control_desk import Desk
@@ -50,6 +51,26 @@ def test_a_message_too_long_ends_the_connection() -> None:
             received = await socket.receive()
             assert received.type is aiohttp.WSMsgType.CLOSE
             assert received.data == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+
+    run(scenario)
+
+
+def test_texts_count_as_messages_of_their_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    take = Allowance.take
+
+    def counted(allowance: Allowance, count: int = 1) -> bool:
+        taken.append(count)
+        return take(allowance, count)
+
+    monkeypatch.setattr(Allowance, "take", counted)
+
+    async def scenario(serving: Serving) -> None:
+        async with serving.listener(*["/stem/vocals/gain"] * 30) as client:
+            await client.until("/stem/vocals/gain")
+            await client.command("LISTEN", "/nonsense")
+            await client.until("/fail")
+        assert taken == [1] * 31
 
     run(scenario)
 

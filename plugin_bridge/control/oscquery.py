@@ -263,6 +263,7 @@ class OscQueryServer:
 
         async for message in socket:
             if message.type is WSMsgType.TEXT:
+                listener.allowance.take()
                 listener.obey(message.data, self._space)
             elif message.type is WSMsgType.BINARY:
                 self._dispatcher.receive(message.data, listener)

@@ -97,7 +97,7 @@ class Dispatcher:
             peer.send(failure("", TypeError(str(error))))
             return
         traffic.messages += len(messages)
-        peer.allowance.take(len(messages) - 1)
+        peer.allowance.take(max(0, len(messages) - 1))
         if len(messages) == 1:
             self._at(messages[0].seconds, messages, peer, now)
             return
