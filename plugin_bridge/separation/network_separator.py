@@ -4,6 +4,7 @@ A network that sees whole windows runs through `windowed.Windowed`, a causal one
 `separate` is the stream run through, so that live and offline are one engine.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,11 @@ from plugin_bridge.separation.windowed import Windowed
 
 SHIFT_SECONDS = 0.5
 """The largest offset of the random-offset averaging."""
+
+_CONTINUED_SECONDS = 8.0
+
+_Whole = Callable[[Stems, Audio, int], Stems]
+"""What makes all stems of a mix from a network's estimates, given how many sources there are."""
 
 _BATCH = {"cpu": 1, "cuda": 16, "mps": 4}
 """Windows separated at once. A processor gains nothing from more than one, and one keeps the bits."""
@@ -56,17 +62,27 @@ class NetworkSeparator:
         """A fresh, independent stream."""
         if isinstance(self.network, CausalNetwork):
             return GatedStream(_Steps(self.network))
-        return self._windowed().stream()
+        return self._windowed(_consistent).stream()
 
     def separate(self, mix: Audio) -> Stems:
         """Separate a whole signal. Shape: `(channels, frames)` to `(sources, channels, frames)`."""
         return run_through(self.stream(), mix, self.channels, len(self.sources))
 
-    def _windowed(self) -> Windowed:
+    def raw_estimates(self, mix: Audio) -> Stems:
+        """What the network gives before the stems are made to sum to the mix, for those who score it.
+
+        A source that the network leaves out is what the others leave. Shape: `(channels, frames)` to
+        `(sources, channels, frames)`.
+        """
+        if isinstance(self.network, CausalNetwork):
+            return _completed(_continued(self.network, mix), mix, len(self.sources))
+        return self._windowed(_completed).separate(mix)
+
+    def _windowed(self, whole: _Whole) -> Windowed:
         config = self.network.config
         window = max(2, round(config.window_seconds * config.sample_rate))
         hop = min(window - 1, max(1, round(window * (1 - config.overlap))))
-        return Windowed(_Windows(self.network, self._offsets()), window, hop)
+        return Windowed(_Windows(self.network, self._offsets(), whole), window, hop)
 
     def _offsets(self) -> tuple[int, ...]:
         if self.shifts == 1:
@@ -87,10 +103,11 @@ class NetworkSeparator:
 
 @dataclass(frozen=True)
 class _Windows:
-    """Single windows through a network, their stems summing to them; several at once on an accelerator."""
+    """Single windows through a network, `whole` making all stems of it; several at once on an accelerator."""
 
     network: Network
     offsets: tuple[int, ...]
+    whole: _Whole
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -117,7 +134,7 @@ class _Windows:
         for at in range(0, len(sounding), at_once):
             chosen = sounding[at : at + at_once]
             for which, estimates in zip(chosen, self._estimates(windows[chosen]), strict=True):
-                stems[which] = _consistent(estimates, windows[which], len(self.sources))
+                stems[which] = self.whole(estimates, windows[which], len(self.sources))
         return stems
 
     @torch.inference_mode()
@@ -177,7 +194,31 @@ class _Steps:
         self._quiet = self.tail
 
 
+@torch.inference_mode()
+def _continued(network: CausalNetwork, mix: Audio) -> Stems:
+    """Estimates of a causal network over a whole signal, some seconds at a time, its state carried on."""
+    hop, late, frames = network.hop, network.latency, mix.shape[-1]
+    room = -(-(frames + late) // hop) * hop
+    padded = np.pad(mix, ((0, 0), (0, room - frames)))
+    step = hop * max(1, round(_CONTINUED_SECONDS * network.sample_rate / hop))
+    state, parts = network.state(1), []
+    for at in range(0, room, step):
+        block = torch.tensor(padded[None, :, at : at + step], device=network.device)
+        made, state = network.continued(block, state)
+        parts.append(made[0].float().cpu().numpy())
+    estimates: Stems = np.concatenate(parts, axis=-1)[..., late : late + frames]
+    return estimates
+
+
+def _completed(estimates: Stems, mix: Audio, sources: int) -> Stems:
+    """All stems as they were estimated, a sample that is no number taken as silence."""
+    estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
+    if len(estimates) < sources:
+        estimates = np.concatenate((estimates, (mix - estimates.sum(axis=0))[None]))
+    return np.ascontiguousarray(estimates, np.float32)
+
+
 def _consistent(estimates: Stems, mix: Audio, sources: int) -> Stems:
-    """All stems of a mix, an estimate that is no number taken as silence."""
+    """All stems of a mix, which they sum to, an estimate that is no number taken as silence."""
     estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
     return close(estimates, mix) if len(estimates) < sources else share(estimates, mix)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
-import torch
-from torch import nn
 
 from plugin_bridge.errors import ModelError
-from plugin_bridge.separation.network_separator import SHIFT_SECONDS, NetworkSeparator
-from plugin_bridge.separation.networks.network import CausalNetwork, Network
+from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.rate import at_rate
 from plugin_bridge.separation.separator import Audio, Separator, Stems, StreamingSeparator
 from plugin_bridge.separation.stream import run_through
-from plugin_bridge.separation.windowed import Windowed
 from plugin_bridge.training.evaluation_songs import HeardSong
 from plugin_bridge.training.oracle import MaskKind, ideal_masks, masked
 
@@ -115,13 +111,12 @@ def raw_output(separator: NetworkSeparator, group: Grouping) -> Form:
     Windows, overlaps and offsets are as in the separator; a causal network runs as one stream over the song.
     At another rate than the network's both ways go through soxr's best filter.
     """
-    raw = RawNetwork(separator)
 
     def at_its_rate(mix: Audio, rate: int) -> Stems:
         own = separator.sample_rate
         if own == rate:
-            return raw.separate(mix)
-        stems = raw.separate(_resampled(mix, rate, own))
+            return separator.raw_estimates(mix)
+        stems = separator.raw_estimates(_resampled(mix, rate, own))
         back = np.stack([_resampled(stem, own, rate) for stem in stems])
         lack = max(0, mix.shape[-1] - back.shape[-1])
         return np.pad(back, ((0, 0), (0, 0), (0, lack)))[..., : mix.shape[-1]]
@@ -132,82 +127,6 @@ def raw_output(separator: NetworkSeparator, group: Grouping) -> Form:
         )
 
     return Form(RAW, estimate)
-
-
-@dataclass(frozen=True)
-class RawNetwork:
-    """A network's own estimates of a whole signal; a source that it leaves out is what the others leave."""
-
-    separator: NetworkSeparator
-    _offsets: tuple[int, ...] = field(init=False, default=(0,))
-
-    def __post_init__(self) -> None:
-        its = self.separator
-        if its.shifts > 1:
-            most = round(SHIFT_SECONDS * its.sample_rate)
-            drawn = np.random.default_rng(its.seed).integers(0, most + 1, its.shifts)
-            object.__setattr__(self, "_offsets", tuple(drawn.tolist()))
-
-    @torch.inference_mode()
-    def separate(self, mix: Audio) -> Stems:
-        """Shape: `(channels, frames)` to `(sources, channels, frames)`."""
-        network = self.separator.network
-        if isinstance(network, CausalNetwork):
-            return _completed(_stepped(network, mix), mix, len(network.sources))
-        config = network.config
-        window = max(2, round(config.window_seconds * config.sample_rate))
-        hop = min(window - 1, max(1, round(window * (1 - config.overlap))))
-        windowed = Windowed(_RawWindows(network, self._offsets), window, hop)
-        return windowed.separate(mix)
-
-
-@dataclass(frozen=True)
-class _RawWindows:
-    network: Network
-    offsets: tuple[int, ...]
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return self.network.sources
-
-    @property
-    def sample_rate(self) -> int:
-        return self.network.sample_rate
-
-    @property
-    def channels(self) -> int:
-        return self.network.channels
-
-    def separate(self, mix: Audio) -> Stems:
-        given = torch.tensor(mix[None], device=self.network.device)
-        most, frames = max(self.offsets), mix.shape[-1]
-        total = torch.zeros((), device=self.network.device)
-        for offset in self.offsets:
-            made = self.network(nn.functional.pad(given, (offset, most - offset)))
-            total = total + made[..., offset : offset + frames].float()
-        estimates = (total / len(self.offsets))[0].cpu().numpy()
-        return _completed(estimates, mix, len(self.sources))
-
-
-def _stepped(network: CausalNetwork, mix: Audio) -> Stems:
-    """Estimates of a causal network over a whole signal, some seconds at a time, its state carried on."""
-    hop, late, frames = network.hop, network.latency, mix.shape[-1]
-    room = -(-(frames + late) // hop) * hop
-    padded = np.pad(mix, ((0, 0), (0, room - frames)))
-    step = hop * max(1, round(8 * network.sample_rate / hop))
-    state, parts = network.state(1), []
-    for at in range(0, room, step):
-        block = torch.tensor(padded[None, :, at : at + step], device=network.device)
-        made, state = network.continued(block, state)
-        parts.append(made[0].float().cpu().numpy())
-    return np.concatenate(parts, axis=-1)[..., late : late + frames]
-
-
-def _completed(estimates: Stems, mix: Audio, sources: int) -> Stems:
-    estimates = np.nan_to_num(estimates, posinf=0.0, neginf=0.0)
-    if len(estimates) < sources:
-        estimates = np.concatenate((estimates, (mix - estimates.sum(axis=0))[None]))
-    return np.ascontiguousarray(estimates, np.float32)
 
 
 def _through(separator: Separator, mix: Audio) -> Stems:
