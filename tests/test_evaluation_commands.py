@@ -19,7 +19,6 @@ from plugin_bridge.training.evaluation_forms import (
     CONSISTENT,
     RAW,
     Grouping,
-    RawNetwork,
     raw_output,
     separated,
 )
@@ -84,7 +83,7 @@ def test_raw_alone_and_over_offsets(tmp_path: Path) -> None:
     )  # fmt: skip
     assert [form.what for form in found.forms] == ["mix/4", RAW]
     assert found.model.config["shifts"] == 2
-    assert (found.row, found.budget, found.trained_on) == ("000/figure-4.1/5", "half a minute", "noise")
+    assert (found.rows, found.budget, found.trained_on) == (["000/figure-4.1/5"], "half a minute", "noise")
 
 
 def test_the_folder_of_a_run_keeps_its_results(tmp_path: Path) -> None:
@@ -159,7 +158,7 @@ def test_a_separator_of_another_rate_and_channels() -> None:
     group = Grouping({name: (place,) for place, name in enumerate(separator.sources)})
     for form in (raw_output(separator, group), separated(separator, group)):
         assert form.estimate(other).shape == other.stems.shape
-    assert RawNetwork(separator).separate(song.mix).shape == song.stems.shape
+    assert separator.raw_estimates(song.mix).shape == song.stems.shape
 
 
 def test_the_program_evaluates(tmp_path: Path) -> None:
