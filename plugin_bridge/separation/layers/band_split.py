@@ -1,0 +1,84 @@
+"""Spectra as a few bands of features, and features as numbers for every bin (Luo and Yu, "Music source
+separation with band-split RNN", 2023, sections III.A and III.C).
+
+Bands of one width lie side by side in a range and share one batched product, since a product for each band
+costs a processor more than what it computes.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+Ranges = tuple[tuple[int, int], ...]
+"""From the lowest bin up: how many bands, of how many bins each."""
+
+_QUIET = 1e-8
+"""Mean power of a bin, a full-scale sine being 1, under which a band is not brought to one level any more."""
+
+
+def bins_of(ranges: Ranges) -> int:
+    """Bins of all bands together."""
+    return sum(bands * width for bands, width in ranges)
+
+
+def bands_of(ranges: Ranges) -> int:
+    """The number of bands."""
+    return sum(bands for bands, _ in ranges)
+
+
+class BandSplit(nn.Module):
+    """Features of each band from its bins at unit level and from that level, of each step by itself."""
+
+    def __init__(self, ranges: Ranges, given: int, made: int) -> None:
+        super().__init__()
+        self.ranges, self.given = ranges, given
+        self.weights = nn.ParameterList(_drawn(bands, width * given + 1, made) for bands, width in ranges)
+        self.bias = nn.Parameter(torch.zeros(bands_of(ranges), 1, made))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: `(batch, steps, bins, given)` to `(batch, steps, bands, made)`; other bins are left out."""
+        batch, steps = x.shape[:2]
+        made, at = [], 0
+        for (bands, width), weights in zip(self.ranges, self.weights, strict=True):
+            part = x[:, :, at : at + bands * width].reshape(batch * steps, bands, width * self.given)
+            power = part.square().mean(dim=-1, keepdim=True) + _QUIET
+            part = torch.cat((part * power.rsqrt(), 0.1 * power.log()), dim=-1)
+            made.append(torch.bmm(part.transpose(0, 1), weights))  # (bands, batch * steps, made)
+            at += bands * width
+        whole = torch.cat(made) + self.bias
+        return whole.transpose(0, 1).reshape(batch, steps, *whole.shape[::2])
+
+
+class BandMerge(nn.Module):
+    """`made` numbers for each bin and source from a band's features, those of each source by themselves."""
+
+    def __init__(self, ranges: Ranges, sources: int, given: int, made: int) -> None:
+        super().__init__()
+        self.ranges, self.sources, self.made = ranges, sources, made
+        self.weights = nn.ParameterList(
+            _drawn(bands * sources, given, width * made) for bands, width in ranges
+        )
+        self.bias = nn.Parameter(torch.zeros(sources, bins_of(ranges), made))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: `(batch, steps, bands, sources, given)` to `(batch, steps, sources, bins, made)`.
+
+        Further bands are left out.
+        """
+        batch, steps, _, sources, given = x.shape
+        flat = x.permute(2, 3, 0, 1, 4).reshape(-1, sources, batch * steps, given)  # bands first
+        made, at = [], 0
+        for (bands, width), weights in zip(self.ranges, self.weights, strict=True):
+            part = torch.bmm(flat[at : at + bands].reshape(bands * sources, batch * steps, given), weights)
+            part = part.reshape(bands, sources, batch * steps, width, self.made)
+            made.append(part.permute(2, 1, 0, 3, 4).reshape(batch * steps, sources, bands * width, self.made))
+            at += bands
+        whole = torch.cat(made, dim=2) + self.bias
+        return whole.reshape(batch, steps, *whole.shape[1:])
+
+
+def _drawn(count: int, given: int, made: int) -> nn.Parameter:
+    """Matrices drawn as those of torch's linear layers."""
+    most = 1 / math.sqrt(given)
+    return nn.Parameter(torch.empty(count, given, made).uniform_(-most, most))
