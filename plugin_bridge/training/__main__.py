@@ -13,6 +13,7 @@ from plugin_bridge.errors import PluginBridgeError
 COMMANDS = {
     "train": "train_command",
     "evaluate": "evaluate_command",
+    "study": "study_command",
     "table": "table_command",
     "figures": "figures_command",
     "models": "models_table",

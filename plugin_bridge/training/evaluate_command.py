@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--shifts", type=int, default=1, metavar="N", help="average over N random offsets (default: 1)")
     add("--masks-from", metavar="DIR", help="songs whose masks transfer-... takes (default: the next song)")
     add("--device", default="auto", metavar="auto|cpu|cuda|mps", help="where to run a network")
-    add("--row", metavar="ID", help="the row of a paper's table that this is, see `table --list`")
+    add("--row", dest="rows", action="append", default=[], metavar="ID",
+        help="the row of a paper's table that this is, see `table --list`; may be repeated")  # fmt: skip
     add("--budget", metavar="TEXT", help="the training's budget and device, for the tables")
     add("--trained-on", metavar="TEXT", help="the training's data, for the tables")
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         renamed=dict(_renaming(text) for text in arguments.renamed),
         limit=arguments.songs,
         masks_from=Path(arguments.masks_from) if arguments.masks_from else None,
-        row=arguments.row,
+        rows=arguments.rows,
         budget=arguments.budget,
         trained_on=arguments.trained_on,
     )

@@ -69,7 +69,10 @@ class FormResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All results of one model on one set of songs, as they are kept in a file."""
+    """All results of one model on one set of songs, as they are kept in a file.
+
+    `rows` are those of the papers' tables that they fill, `recipe` the digest of the one trained from.
+    """
 
     model: Facts
     protocol: str
@@ -79,9 +82,10 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     channels: int
     machine: str
     forms: list[FormResult]
-    row: str | None = None
+    rows: list[str] = []
     budget: str | None = None
     trained_on: str | None = None
+    recipe: str | None = None
 
     def form(self, what: str) -> FormResult | None:
         """The results of a form of output by its name, None where it was not scored."""
@@ -107,9 +111,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     renamed: dict[str, str] = {}
     limit: int | None = None
     masks_from: Path | None = None
-    row: str | None = None
+    rows: list[str] = []
     budget: str | None = None
     trained_on: str | None = None
+    recipe: str | None = None
 
 
 def evaluate(
@@ -137,15 +142,16 @@ def evaluate(
     return Evaluation(
         model=subject.facts,
         protocol=request.protocol,
-        data=_data_words(request.data, len(songs), sum(row.seconds for row in rows[0])),
+        data=data_words(request.data, songs),
         sources=list(sources),
         sample_rates=sorted(rates),
         channels=channels,
         machine=machine(),
         forms=[_result(form.what, row) for form, row in zip(forms, rows, strict=True)],
-        row=request.row,
+        rows=request.rows,
         budget=request.budget,
         trained_on=request.trained_on,
+        recipe=request.recipe,
     )
 
 
@@ -232,19 +238,24 @@ def _result(what: str, rows: list[SongRow]) -> FormResult:
     return FormResult(what, summarised([row.scores for row in rows], [row.seconds for row in rows]), rows)
 
 
-def _data_words(folder: Path, songs: int, seconds: float) -> str:
-    home = folder.resolve()
-    return f"{home.parent.name}/{home.name}: {songs} songs, {seconds / 60:.1f} minutes"
+def data_words(folder: Path, songs: Sequence[Song]) -> str:
+    """Which songs these are, without where they lie."""
+    home, seconds = folder.resolve(), sum(song.frames / song.sample_rate for song in songs)
+    return f"{home.parent.name}/{home.name}: {len(songs)} songs, {seconds / 60:.1f} minutes"
 
 
 def machine() -> str:
     """This machine in words: processor, cores, accelerator, PyTorch."""
+    words = [f"{processor()}, {os.cpu_count()} cores"]
+    if torch.cuda.is_available():
+        words.append(torch.cuda.get_device_name())
+    return ", ".join([*words, f"PyTorch {torch.__version__}"])
+
+
+def processor() -> str:
+    """The processor's model, as far as the system tells it."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
     except OSError:
         found = None
-    name = found[1].strip() if found else platform.processor() or platform.machine()
-    words = [f"{name}, {os.cpu_count()} cores"]
-    if torch.cuda.is_available():
-        words.append(torch.cuda.get_device_name())
-    return ", ".join([*words, f"PyTorch {torch.__version__}"])
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -24,7 +24,7 @@ def box_plots(results: Sequence[Evaluation], score: str, folder: Path) -> list[P
         here = [result for result in results if (result.protocol, result.data) == (protocol, data)]
         here = [result for result in here if tuple(result.sources) == sources]
         boxes: dict[str, FormResult] = {here[0].baseline.what: here[0].baseline}
-        boxes |= {result.row or result.model.name: result.main for result in here}
+        boxes |= {(result.rows or [result.model.name])[0]: result.main for result in here}
         if not any(song.scores[sources[0]].get(score) is not None for song in here[0].baseline.songs):
             continue
         title = f"{NAMES.get(score, score)}, {data}, {protocol}"

@@ -44,15 +44,35 @@ def save(evaluation: Evaluation, folder: Path) -> tuple[Path, Path]:
 
     Raises `ModelError` where they cannot be written.
     """
-    name = (evaluation.row or f"{evaluation.model.name}-{evaluation.protocol}").replace("/", "-")
+    row = evaluation.rows[0] if evaluation.rows else ""
+    name = (row or f"{evaluation.model.name}-{evaluation.protocol}").replace("/", "-")
     paths = folder / f"{name}.json", folder / f"{name}.md"
+    save_json(evaluation, paths[0])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        paths[0].write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=1))
         paths[1].write_text(page(evaluation), "utf-8")
     except OSError as error:
         raise ModelError(f"results must be writable in {folder}, got: {error.strerror}") from error
     return paths
+
+
+def save_json(evaluation: Evaluation, path: Path) -> None:
+    """Write results to read again, all or nothing: a line for each song, so that files stay small.
+
+    Raises `ModelError` where they cannot be written.
+    """
+    # No string within holds a quotation mark next to a bracket but as JSON's own: names of songs are escaped.
+    text = (
+        msgspec.json.encode(evaluation)
+        .replace(b'{"name":', b'\n {"name":')
+        .replace(b'{"what":', b'\n{"what":')
+    )
+    aside = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_bytes(text + b"\n")
+        aside.replace(path)
+    except OSError as error:
+        raise ModelError(f"results must be writable in {path.parent}, got: {error.strerror}") from error
 
 
 def load(path: Path) -> Evaluation:
@@ -117,8 +137,10 @@ def page(evaluation: Evaluation) -> str:
 def training_words(evaluation: Evaluation) -> str:
     """Budget and data of the training, as far as they were stated or lie in the weights."""
     notes = evaluation.model.training
-    stated = [f"{key} {value}" for key, value in notes.items()]
-    words = [evaluation.budget or ", ".join(stated), evaluation.trained_on or ""]
+    budget = evaluation.budget or ", ".join(f"{key} {value}" for key, value in notes.items())
+    if evaluation.budget and "steps" in notes:
+        budget += f", {notes['steps']} steps"
+    words = [budget, evaluation.trained_on or ""]
     return "; ".join(word for word in words if word)
 
 

@@ -98,8 +98,8 @@ def row_ids(found: Published) -> list[str]:
 def results_of(row: Row, table: Table, results: Sequence[Evaluation]) -> list[Evaluation]:
     """Our results of a row: those that name it, else those of its architecture and config."""
     here = [result for result in results if result.protocol == table.protocol]
-    named = [result for result in here if result.row == row.id]
-    return named or [result for result in here if result.row is None and _is_of(result.model, row)]
+    named = [result for result in here if row.id in result.rows]
+    return named or [result for result in here if not result.rows and _is_of(result.model, row)]
 
 
 def _is_of(model: Facts, row: Row) -> bool:

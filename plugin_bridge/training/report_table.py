@@ -85,8 +85,8 @@ def everything(results: Sequence[Evaluation]) -> list[str]:
     ]
     lines = [_line(header), "|---" * len(header) + "|"]
     shown = set()
-    for result in sorted(results, key=lambda result: (result.protocol, result.model.name, result.row or "")):
-        label = f"{result.model.name} ({result.row})" if result.row else result.model.name
+    for result in sorted(results, key=lambda result: (result.protocol, result.model.name, result.rows)):
+        label = f"{result.model.name} ({', '.join(result.rows)})" if result.rows else result.model.name
         for form in result.forms:
             scores = form.summary[ALL]
             cells = [decibels(scores[name].median) if name in scores else "" for name in names]

@@ -8,7 +8,13 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `table`."""
-    parser.add_argument("results", nargs="?", metavar="RESULTS_DIR", help="where `evaluate` wrote its JSON")
+    parser.add_argument(
+        "results",
+        nargs="?",
+        metavar="RESULTS_DIR",
+        default="docs/results",
+        help="where `study` or `evaluate` wrote its JSON (default: docs/results)",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", default="docs/results.md", help="the page to write")
     parser.add_argument("--list", action="store_true", help="print the ids of all rows for `evaluate --row`")
 
@@ -24,13 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list:
         print(*row_ids(found), sep="\n")
         return 0
-    if arguments.results is None:
-        raise ValueError("table must be given the folder of results, got none; name it, or ask with --list")
     results = load_all(Path(arguments.results))
     known = set(row_ids(found))
     for result in results:
-        if result.row is not None and result.row not in known:
-            raise ModelError(f"a result's row must be one of `table --list`, got '{result.row}'")
+        if unknown := sorted(set(result.rows) - known):
+            raise ModelError(f"a result's row must be one of `table --list`, got '{unknown[0]}'")
     output = Path(arguments.output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
