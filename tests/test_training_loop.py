@@ -192,3 +192,12 @@ def test_shipped_recipe_trains_in_seconds(path, songs, tmp_path, capsys):
     assert main([*words, "--cache", str(tmp_path / "cache"), "--threads", "1"]) == 0
     assert "weights:" in capsys.readouterr().out
     assert checkpoint.load(output / "weights.safetensors").architecture == load_recipe(path).architecture
+
+
+def test_a_run_in_minutes_goes_on_from_before_its_pace_was_known(songs: Path, tmp_path: Path) -> None:
+    short = msgspec.structs.replace(recipe(), budget=Budget(minutes=0.02))
+    batches = Interrupting(batches_of(short, [songs], tmp_path / "cache"), at=2)
+    assert not Run(short, batches, tmp_path / "run", device="cpu", note=lambda line: None).train().finished
+    outcome = run_of(short, songs, tmp_path / "run", tmp_path / "cache", resume=True).train()
+    assert outcome.finished
+    assert outcome.steps > 8

@@ -92,6 +92,7 @@ class Run:
             OwnLoss(network) if isinstance(network, SelfMeasuringNetwork) else network
         )
         self._seconds_begun = self._progress.seconds
+        self._timed_from: tuple[int, float] | None = None
 
     @property
     def _path(self) -> Path:
@@ -222,10 +223,10 @@ class Run:
         budget, progress = self.recipe.budget, self._progress
         if budget.steps or progress.horizon_steps or budget.minutes is None:
             return
-        if progress.step == 1:
-            self._first_seconds = seconds
-        elif progress.step >= _MEASURED_STEPS:
-            pace = (seconds - self._first_seconds) / (progress.step - 1)
+        if self._timed_from is None:  # a resumed run warms up as well
+            self._timed_from = progress.step, seconds
+        elif progress.step >= self._timed_from[0] + _MEASURED_STEPS - 1:
+            pace = (seconds - self._timed_from[1]) / (progress.step - self._timed_from[0])
             progress.horizon_steps = self.ranks.agreed(max(progress.step, int(60 * budget.minutes / pace)))
 
     def _spent(self) -> bool:
