@@ -151,6 +151,14 @@ def test_every_preset_is_listed_shown_and_checked(tmp_path, capsys):
         assert "is well" in capsys.readouterr().out
 
 
+def test_a_preset_that_no_name_reaches_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PLUGIN_BRIDGE_DATA", str(tmp_path))
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets" / "My Mix.toml").write_text("[master]\ngain_db = -3.0\n")
+    assert main(["presets", "list"]) == 0
+    assert "My Mix.toml: a preset's name must have only" in capsys.readouterr().out.splitlines()[-1]
+
+
 def test_a_preset_that_does_not_fit_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "song.wav")

@@ -237,9 +237,10 @@ def test_a_port_in_use_is_one_line_and_exit_code_1_before_anything_plays(option:
         if kind == socket.SOCK_STREAM:
             taken.listen()
         port = taken.getsockname()[1]
-        target = tmp_path / "out.wav"
+        target, record = tmp_path / "out.wav", tmp_path / "moves.jsonl"
         serve = Serve(
             *("--audio", "paced", "--model", "bands", "--output", str(target), option, str(port)),
+            *("--record", str(record)),
             stdin=subprocess.DEVNULL,
         )
         try:
@@ -251,6 +252,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_1_before_anything_plays(option:
     assert str(port) in error
     assert "running" not in "".join(serve.said)
     assert not target.exists()
+    assert not record.exists()  # or a second try would be refused for what the first one left
 
 
 def test_without_osc_no_port_is_opened() -> None:

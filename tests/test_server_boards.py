@@ -92,11 +92,20 @@ def test_loads_that_fail_say_why_and_change_nothing(own_data: Path) -> None:
             }.items():
                 with pytest.raises(PresetError, match=sentence):
                     await server.load_preset(name)
-            for name, sentence in {"band": "did you mean 'bands'", "repet": "must use a streaming"}.items():
+            # A value that was moved must not be what another model's stems are refused for.
+            server.move([(LOW, -3.0)])
+            await asyncio.sleep(0.1)
+            before = server.engine.plan
+            refused = {
+                "band": "did you mean 'bands'",
+                "repet": "must use a streaming",
+                "hpss": "the model must give the stems low, mid, high while the engine runs",
+            }
+            for name, sentence in refused.items():
                 with pytest.raises(ModelError, match=sentence):
                     await server.load_model(name)
             assert server.engine.plan == before
-            assert server.preset == ("", False)
+            assert server.preset == ("", True)
 
     run(test())
 

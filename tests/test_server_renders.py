@@ -52,6 +52,7 @@ def test_a_song_is_rendered_into_the_stated_folder(root: Path) -> None:
         assert ends(told) == [(job, "done")]
         assert (told[0].share, told[0].stage) == (0.0, "running")
         assert told[-1].share == 1.0
+        assert told[-1].message == "stems/album/song"  # below the root, and nothing of the disk above
         with pytest.raises(UnknownAddress):
             renders.cancel(job)
 

@@ -180,7 +180,7 @@ def test_refused_change_is_told_and_the_stream_goes_on():
 def test_parameter_that_would_change_the_delay_is_refused():
     session = board(low=Strip([PitchShift(2.0)])).session(RATE, 2)
     for change in (session.move, lambda *move: session.schedule(0, *move)):
-        with pytest.raises(ValueError, match="semitones.*before the stream begins"):
+        with pytest.raises(ValueError, match=r"semitones.*before the stream begins"):
             change(Key("low", 0, "semitones"), 3.0)
 
 

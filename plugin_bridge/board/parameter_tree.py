@@ -256,7 +256,7 @@ def set_value(board: Movable, key: Key, value: Value) -> None:
 
 
 def changes_delay(board: Movable, key: Key) -> bool:
-    """Whether a move of a parameter would change how late its effect is, as the pitch of a PitchShift does."""
+    """Whether a move of a parameter would change how late its effect is, as a PitchShift's pitch does."""
     strip = board.master if key.strip == MASTER else board.strips.get(key.strip)
     if strip is None or key.slot is None or not 0 <= key.slot < len(strip.effects):
         return False

@@ -81,6 +81,12 @@ class Preset(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
         return sorted({path.stem for path in files if NAME.fullmatch(path.stem)})
 
     @classmethod
+    def misnamed(cls) -> list[Path]:
+        """Files among the presets that no name reaches, sorted."""
+        files = (path for folder in data_folders("presets") for path in folder.glob("*.toml"))
+        return sorted(path for path in files if not NAME.fullmatch(path.stem))
+
+    @classmethod
     def load(cls, name: str | os.PathLike[str]) -> Self:
         """The preset of a name, or of a path that ends in `.toml`, every effect in it tried.
 

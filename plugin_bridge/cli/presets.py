@@ -39,6 +39,8 @@ def _list() -> None:
             print(f"{name:<{width}}  {on_one_line(f'broken: {error}')}")
             continue
         print(f"{name:<{width}}  {preset.model or 'any model'}  {preset.description}")
+    for path in Preset.misnamed():
+        print(f"left out: {on_one_line(str(path))}: a preset's name must have only a-z, 0-9, '-' and '_'")
 
 
 def _show(name: str) -> None:

@@ -77,7 +77,12 @@ def _add_control(parser: argparse.ArgumentParser) -> None:
     add("--midi-map", default="", metavar="NAME|FILE", help="what MIDI moves (default: default)")
     add("--link", default="", metavar="ardour[:HOST:PORT]", help="tie the stems to the strips of an Ardour")
     add("--render-root", type=Path, metavar="DIR", help="let OSC start renders of files below this folder")
-    add("--record", type=Path, metavar="FILE", help="write every move with its frame to a new file (.jsonl)")
+    add(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write every move of the board with its frame to a new file (.jsonl); the whole bypass is none",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -105,7 +110,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
     try:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopping.set)
+            # Windows' loop takes no handlers of its own.
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopping.set))
         try:
             await desks.start()
         except DeviceError as error:

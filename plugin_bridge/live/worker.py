@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Semaphore
 import numpy as np
 from msgspec.structs import asdict
 
-from plugin_bridge.board.parameter_tree import board_parameters, board_values, set_value
+from plugin_bridge.board.parameter_tree import MASTER, board_parameters, board_values, set_value
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.board.session import Session
 from plugin_bridge.board.stemboard import StemBoard
@@ -163,7 +163,9 @@ def _made(build: protocol.Build) -> tuple[StemBoard, Session]:
     plan = build.plan
     board = StemBoard.from_dict({"model": plan.model, "strips": plan.strips, "master": plan.master})
     for key, value in plan.moved.items():
-        set_value(board, key, value)
+        # A model of other stems is refused for them, which says more than its first strange key would.
+        if key.strip in board or key.strip == MASTER:
+            set_value(board, key, value)
     return board, board.live_session(build.sample_rate)
 
 

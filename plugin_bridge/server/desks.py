@@ -95,7 +95,8 @@ class Desks:
         query = OscQueryServer(self._server, space, request)
         await query.start()
         self._closers.append(query.close)
-        self.doors.append(f"OSCQuery on http://{asked.bind}:{query.port}/")
+        host = f"[{asked.bind}]" if ":" in asked.bind else asked.bind
+        self.doors.append(f"OSCQuery on http://{host}:{query.port}/")
         return query.port
 
     def _has(self, library: str, what: str) -> bool:

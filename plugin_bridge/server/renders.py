@@ -149,7 +149,10 @@ class Renders:
         if "share" in said and not job.cancelled:
             self._tell(RenderProgress(job.name, float(said["share"]), "running"))
         job.failed = str(said.get("failed", job.failed))
-        job.done = str(said.get("done", job.done))
+        if "done" in said:
+            # Where it lies below the root is all that anybody out there is to know of our disk.
+            assert self._root is not None
+            job.done = PurePath(os.path.relpath(str(said["done"]), self._root.resolve())).as_posix()
 
 
 def _hang_up(process: asyncio.subprocess.Process) -> None:

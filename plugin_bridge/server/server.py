@@ -75,15 +75,16 @@ class Server:
         name = preset.name if preset else ""
         self._loading = Loading(self.engine, request.model, name, self._tell, self._tell_moved)
         self._renders = Renders(request.render_root, self._tell)
+        self._record = request.record
         self._recording: Recording | None = None
-        try:
-            self._recording = Recording(request.record, self.engine) if request.record else None
-        except BaseException:
-            self.engine.stop()
-            raise
 
     def begin(self) -> None:
-        """Start the audio."""
+        """Start the audio, and the recording, which leaves nothing behind where a server never got so far.
+
+        Raises `PresetError` for a recording that cannot begin.
+        """
+        if self._record:
+            self._recording = Recording(self._record, self.engine)
         self.engine.begin()
 
     async def run(self, each_second: Callable[[], None], stopping: asyncio.Event) -> None:
