@@ -91,7 +91,7 @@ def test_sizes() -> None:
     assert parameters("band_split_rnn", "tiny") < 100_000
 
 
-@pytest.mark.parametrize("frames", [1, 63, 64, 65, 1111])
+@pytest.mark.parametrize("frames", [1, 31, 32, 33, 1111])
 def test_any_number_of_frames_comes_back(frames: int) -> None:
     estimates = tiny(channels=1, sources=("a", "b", "c")).eval()(torch.randn(2, 1, frames))
     assert estimates.shape == (2, 2, 1, frames)
@@ -106,7 +106,7 @@ def test_any_number_of_frames_comes_back(frames: int) -> None:
         {"mixing": "gru"},
         {"filter_ranges": 0},
         {"filter_frames": 3, "filter_reach": 0, "layers": 2},
-        {"hop": 32},
+        {"hop": 16},
         {"ranges": ((8, 4),), "filter_ranges": 1},
     ],
     ids=str,
@@ -144,7 +144,7 @@ def test_rows_of_a_batch_do_not_see_each_other() -> None:
         assert torch.allclose(together[1:], network(mix[1:]), atol=1e-6)
 
 
-@pytest.mark.parametrize("hop", [64, 32])
+@pytest.mark.parametrize("hop", [32, 16])
 def test_no_gradient_comes_from_later_hops(hop: int) -> None:
     network, mix = tiny(hop=hop), torch.randn(1, 2, 2000).requires_grad_(True)
     at = 9 * hop + 5

@@ -185,6 +185,33 @@ def test_losses_are_zero_for_the_stems_themselves_and_finite_for_silence(distanc
     assert bool(torch.isfinite(estimates.grad).all())
 
 
+def test_what_a_network_leaves_to_the_rest_is_learned_from_too(songs, tmp_path):
+    import torch
+
+    which = recipe(architecture="band_split_rnn")
+    training = run_of(which, songs, tmp_path / "run", tmp_path / "cache")
+    network = training.network
+    shape = (2, len(network.sources), network.channels, training.batches.sampling.frames)
+    stems = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        loss = training._measured(stems, torch.ones(2, dtype=torch.bool))
+        estimates = network(stems.sum(1))
+    assert estimates.shape[1] == len(network.sources) - 1
+    rest = stems.sum(1) - estimates.sum(1)
+    errors = torch.cat((estimates - stems[:, :-1], (rest - stems[:, -1])[:, None]), dim=1)
+    assert float(loss) == pytest.approx(float(errors.abs().mean()), rel=1e-6)
+
+
+@pytest.mark.parametrize("architecture", CAUSAL)
+def test_parts_of_a_stream_that_end_within_a_step_are_refused_with_a_cure(songs, tmp_path, architecture):
+    which = recipe(architecture=architecture, examples={"consecutive": 2})
+    which = msgspec.structs.replace(which, examples=msgspec.structs.replace(which.examples, seconds=0.501))
+    with pytest.raises(
+        ModelError, match=r"whole steps of \d+ frames, got 4008 frames; set seconds = 0\.\d+ "
+    ):
+        run_of(which, songs, tmp_path / "run", tmp_path / "cache")
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.parent.name)
 def test_shipped_recipe_trains_in_seconds(path, songs, tmp_path, capsys):
     output = tmp_path / "run"

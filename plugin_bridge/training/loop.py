@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.device import compute_device, half_precision
 from plugin_bridge.separation.networks.network import CausalNetwork, Network, SelfMeasuringNetwork
+from plugin_bridge.training.continued_parts import ContinuedParts
 from plugin_bridge.training.losses import loss_of
 from plugin_bridge.training.own_loss import OwnLoss
 from plugin_bridge.training.progress import Progress, load_progress, save_progress
@@ -70,6 +71,7 @@ class Run:
         self._place = self.ranks.device or compute_device(self.device)
         self.network = _built(recipe).to(self._place)
         _check_fit(self.network, self.batches)
+        _check_parts(self.network, recipe.examples.consecutive, self.batches.sampling.frames)
         self.average = deepcopy(self.network).eval().requires_grad_(False)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -87,12 +89,20 @@ class Run:
                 f"a new run must begin in an empty folder, got {self.folder}, which holds one; "
                 "go on with --resume or choose another folder"
             )
-        network = self.network
-        self._stepping = self.ranks.share(
-            OwnLoss(network) if isinstance(network, SelfMeasuringNetwork) else network
-        )
+        self._stepping = self.ranks.share(self._called())
         self._seconds_begun = self._progress.seconds
         self._timed_from: tuple[int, float] | None = None
+
+    def _called(self) -> nn.Module:
+        """What a step calls, as a module."""
+        network = self.network
+        if isinstance(network, SelfMeasuringNetwork):
+            return OwnLoss(network)
+        return ContinuedParts(network) if self._continues(network) else network
+
+    def _continues(self, network: Network) -> TypeGuard[CausalNetwork]:
+        """Whether batches go on from where those before them were."""
+        return isinstance(network, CausalNetwork) and self.recipe.examples.consecutive > 1
 
     @property
     def _path(self) -> Path:
@@ -171,7 +181,7 @@ class Run:
             return own
         with half:
             estimates, wanted = self._compared(stems, fresh)
-        return self._loss(estimates.float(), wanted[:, : estimates.shape[1]])
+        return self._loss(_completed(estimates.float(), wanted), wanted)
 
     def _compared(self, stems: Tensor, fresh: Tensor) -> tuple[Tensor, Tensor]:
         """Estimates, and the stems that they should be.
@@ -180,7 +190,7 @@ class Run:
         it must give for the end of one part comes out with the next.
         """
         network = self.network
-        if not isinstance(network, CausalNetwork) or self.recipe.examples.consecutive == 1:
+        if not self._continues(network):
             return self._stepping(stems.sum(1)), stems
         late, blank = network.latency, network.state(len(stems))
         blank["stems"] = stems.new_zeros(*stems.shape[:3], late)
@@ -188,7 +198,7 @@ class Run:
             name: _renewed(self._progress.carried.get(name, new), new, fresh) for name, new in blank.items()
         }
         due = torch.cat((state.pop("stems"), stems), dim=-1)
-        estimates, state = network.continued(stems.sum(1), state)
+        estimates, state = self._stepping(stems.sum(1), state)
         state["stems"] = due[..., stems.shape[-1] :]
         self._progress.carried = {name: value.detach() for name, value in state.items()}
         return estimates, due[..., : stems.shape[-1]]
@@ -296,6 +306,16 @@ def _renewed(old: Tensor, new: Tensor, fresh: Tensor) -> Tensor:
     return torch.where(fresh.reshape(-1, *[1] * (old.dim() - 1)), new, old)
 
 
+def _completed(estimates: Tensor, stems: Tensor) -> Tensor:
+    """Estimates of all stems, one that is not estimated being the rest of their sum, as in a separator.
+
+    Its distance counts too: what the others have too much, or too little, is heard in it.
+    """
+    if estimates.shape[1] == stems.shape[1]:
+        return estimates
+    return torch.cat((estimates, (stems.sum(1) - estimates.sum(1))[:, None]), dim=1)
+
+
 def _built(recipe: Recipe) -> Network:
     try:
         return networks.build(recipe.architecture, recipe.config)
@@ -311,6 +331,16 @@ def _check_fit(network: Network, batches: Batches) -> None:
         raise ModelError(
             f"songs must have the network's sources, channels and rate {ours}, got {theirs}; "
             "mend the recipe's config"
+        )
+
+
+def _check_parts(network: Network, consecutive: int, frames: int) -> None:
+    """Raise `ModelError` where the parts of a causal network's streams would end within a step."""
+    if consecutive > 1 and isinstance(network, CausalNetwork) and frames % network.hop:
+        seconds = max(1, round(frames / network.hop)) * network.hop / network.sample_rate
+        raise ModelError(
+            f"consecutive examples of {network.architecture} must be of whole steps of {network.hop} frames, "
+            f"got {frames} frames; set seconds = {seconds} in the recipe's examples"
         )
 
 
