@@ -30,24 +30,34 @@ def bands_of(ranges: Ranges) -> int:
 class BandSplit(nn.Module):
     """Features of each band from its bins at unit level and from that level, of each step by itself."""
 
+    belongs: Tensor
+
     def __init__(self, ranges: Ranges, given: int, made: int) -> None:
         super().__init__()
-        self.ranges, self.given = ranges, given
-        self.weights = nn.ParameterList(_drawn(bands, width * given + 1, made) for bands, width in ranges)
-        self.bias = nn.Parameter(torch.zeros(bands_of(ranges), 1, made))
+        self.ranges, self.given, self.bins = ranges, given, bins_of(ranges)
+        self.weights = nn.ParameterList(_drawn(bands, width * given, made) for bands, width in ranges)
+        self.level = nn.Parameter(0.1 * torch.randn(bands_of(ranges), made))
+        self.bias = nn.Parameter(torch.zeros(bands_of(ranges), made))
+        # Which share each bin has in the power of its band. Shape: `(bins, bands)`.
+        shares = [torch.full((width, 1), 1 / width) for bands, width in ranges for _ in range(bands)]
+        belongs: Tensor = torch.block_diag(*shares)  # type: ignore[no-untyped-call]
+        self.register_buffer("belongs", belongs, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape: `(batch, steps, bins, given)` to `(batch, steps, bands, made)`; other bins are left out."""
         batch, steps = x.shape[:2]
+        x = x[:, :, : self.bins].reshape(batch * steps, self.bins, self.given)
+        with torch.autocast(x.device.type, enabled=False):  # what is quiet would be nothing in half precision
+            power = x.square().mean(dim=-1) @ self.belongs + _QUIET  # (batch * steps, bands)
+            x = x * (power.rsqrt() @ self.belongs.sign().T)[..., None]
         made, at = [], 0
         for (bands, width), weights in zip(self.ranges, self.weights, strict=True):
-            part = x[:, :, at : at + bands * width].reshape(batch * steps, bands, width * self.given)
-            power = part.square().mean(dim=-1, keepdim=True) + _QUIET
-            part = torch.cat((part * power.rsqrt(), 0.1 * power.log()), dim=-1)
+            part = x[:, at : at + bands * width].reshape(batch * steps, bands, width * self.given)
             made.append(torch.bmm(part.transpose(0, 1), weights))  # (bands, batch * steps, made)
             at += bands * width
-        whole = torch.cat(made) + self.bias
-        return whole.transpose(0, 1).reshape(batch, steps, *whole.shape[::2])
+        whole = torch.cat(made).transpose(0, 1)
+        whole = whole + (0.1 * power.log())[..., None] * self.level + self.bias
+        return whole.reshape(batch, steps, *whole.shape[1:])
 
 
 class BandMerge(nn.Module):

@@ -15,7 +15,7 @@ and quick to answer:
 - masks and filters multiply the mix, so that silence stays silence whatever a bias says;
 - the last source, and whatever lies above the highest band, is what the others leave of the mix.
 
-The sizes are ours; no paper states them.
+The sizes are ours; no paper states them. `low_latency` steps twice as often, so that it has those of `small`.
 """
 
 from dataclasses import dataclass, replace
@@ -72,10 +72,11 @@ class BandSplitRnnConfig(NetworkConfig):
 
 
 _LIVE = BandSplitRnnConfig()
+_SMALL = replace(_LIVE, width=64, layers=3, hidden=48)
 PRESETS = {
     "live": _LIVE,
-    "small": replace(_LIVE, width=64, layers=3, hidden=48),
-    "low_latency": replace(_LIVE, synthesis=512, hop=256),
+    "small": _SMALL,
+    "low_latency": replace(_SMALL, synthesis=512, hop=256),
     "tiny": BandSplitRnnConfig(
         sample_rate=8000,
         window_seconds=0.25,
