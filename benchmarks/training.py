@@ -54,7 +54,7 @@ def recipes(device: torch.device) -> list[tuple[str, Recipe]]:
     """The smallest network, and Unet-SE-BiSRU in variants, as they are trained on a device."""
     study = load_study()
     trials = {trial.id: trial for trial in study.trials}
-    changes = study.on_processor if device.type == "cpu" else {}
+    changes = study.on_processor if device.type == "cpu" else None
     made = [("dual-gate TCN, live (smallest)", load_recipe(MODELS / "dual_gate_tcn_live" / "recipe.toml"))]
     for title, trial in (
         (USUAL, "unet_se_bisru-paper"),
@@ -62,7 +62,7 @@ def recipes(device: torch.device) -> list[tuple[str, Recipe]]:
         ("the same with BiGRU", "unet_se_bisru-bigru"),
         ("the same with 16 channels (cheapest in stereo)", "unet_se_bisru-channels_16"),
     ):
-        made.append((title, recipe_of(trials[trial], changes, 10)))
+        made.append((title, recipe_of(trials[trial], 10, changes)))
     typical = made[1][1]
     played = msgspec.structs.replace(typical, examples=msgspec.structs.replace(typical.examples, effects=1.0))
     return [*made, ("Unet-SE-BiSRU, effects on every stem", played)]
@@ -136,7 +136,7 @@ def run() -> Table:
         columns=("recipe", "batch", "loader", "step", "loader / step", "/ BiSRU"),
         rows=rows,
         note=f"Steps on {where}: batch, forward, backward, optimiser; medians of "
-        f"{STEPS - WARM_UP_STEPS} after {WARM_UP_STEPS}. The loader makes the next batches beside the step; it "
-        f"is timed by itself, the median of {LOADED} batches of made-up songs from the cache. Processor time. "
-        f"{machine('torch', 'numpy')}",
+        f"{STEPS - WARM_UP_STEPS} after {WARM_UP_STEPS}. The loader makes the next batches beside the step; "
+        f"it is timed by itself, the median of {LOADED} batches of made-up songs from the cache. "
+        f"Processor time. {machine('torch', 'numpy')}",
     )

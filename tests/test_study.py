@@ -93,16 +93,25 @@ def test_every_trial_can_be_built() -> None:
         if trial.model:
             assert subject(trial.model).facts.name == trial.model
             continue
-        for changes in (study.on_processor, {}):
-            recipe = recipe_of(trial, changes, 10)
+        for changes in (study.on_processor, None):
+            recipe = recipe_of(trial, 10, changes)
             assert recipe.budget.minutes == 10
             networks.config(recipe.architecture, recipe.config)
 
 
 def test_trials_that_differ_in_their_paper_differ_in_their_recipe() -> None:
     study = load_study()
-    digests = [recipe_of(trial, {}, 10).digest for trial in study.trials if trial.architecture]
+    digests = [recipe_of(trial, 10).digest for trial in study.trials if trial.architecture]
     assert len(set(digests)) == len(digests)
+
+
+def test_without_an_accelerator_slow_networks_have_smaller_batches() -> None:
+    study = load_study()
+    (trial,) = [trial for trial in study.trials if trial.id == "conv_tasnet-music"]
+    assert recipe_of(trial, 10).examples.batch == 4
+    assert recipe_of(trial, 10, study.on_processor).examples.batch == 1
+    assert recipe_of(study.trials[0], 10, study.on_processor).examples.batch == 4
+    assert recipe_of(study.trials[0], 10).examples.batch == 12
 
 
 def test_words_choose_papers_tables_rows_and_trials() -> None:
@@ -204,4 +213,4 @@ def test_bad_input_is_refused_in_a_sentence(desk: Desk, capsys: pytest.CaptureFi
 def test_a_change_that_does_not_fit_names_the_trial() -> None:
     trial = msgspec.structs.replace(load_study().trials[0], changes={"optimiser": {"speed": 1}})
     with pytest.raises(ModelError, match=r"'unet_se_bisru-paper' must fit its recipe.*speed"):
-        recipe_of(trial, {}, 10)
+        recipe_of(trial, 10)

@@ -114,7 +114,7 @@ class Study:
         if trial.architecture is None:
             return None
         slow = compute_device(self.place.device).type == "cpu"
-        return recipe_of(trial, self.on_processor if slow else {}, self.place.minutes)
+        return recipe_of(trial, self.place.minutes, self.on_processor if slow else None)
 
     def due(self, trial: Trial) -> list[Scoring]:
         """The scorings of a trial whose results are not there, or are of another recipe, budget or data.

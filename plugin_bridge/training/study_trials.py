@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -39,6 +39,7 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     model: str | None = None
     preset: str | None = None
     changes: Changes = {}
+    on_processor: Changes = {}
 
     @property
     def scored_by(self) -> Protocol:
@@ -113,8 +114,8 @@ def chosen(study: Study, words: Sequence[str], found: Published) -> list[Trial]:
     return kept
 
 
-def recipe_of(trial: Trial, on_processor: Mapping[str, Mapping[str, Any]], minutes: float) -> Recipe:
-    """What a trial trains: its architecture's recipe with the trial's changes.
+def recipe_of(trial: Trial, minutes: float, on_processor: Changes | None = None) -> Recipe:
+    """What a trial trains: its architecture's recipe with its changes, and without accelerator those of both.
 
     Raises `ModelError` where there is no such recipe, or a change does not fit it.
     """
@@ -126,7 +127,8 @@ def recipe_of(trial: Trial, on_processor: Mapping[str, Mapping[str, Any]], minut
     values["smoke"] = {}
     if trial.preset:
         values["config"] = {"preset": trial.preset}
-    for changes in (on_processor, trial.changes):
+    slow = {} if on_processor is None else trial.on_processor
+    for changes in (on_processor or {}, trial.changes, slow):
         for table, keys in changes.items():
             values[table] = {**values.get(table, {}), **keys}
     values["budget"] = {"minutes": minutes}
