@@ -22,6 +22,7 @@ from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.device import compute_device, half_precision
 from plugin_bridge.separation.networks.network import CausalNetwork, Network, SelfMeasuringNetwork
 from plugin_bridge.training.continued_parts import ContinuedParts
+from plugin_bridge.training.loss_scale import FIRST, LossScale
 from plugin_bridge.training.losses import loss_of
 from plugin_bridge.training.own_loss import OwnLoss
 from plugin_bridge.training.progress import Progress, load_progress, save_progress
@@ -81,7 +82,7 @@ class Run:
         )
         self._loss = loss_of(recipe.objective)
         self._half = half_precision(self._place) if recipe.mixed_precision else None
-        self._progress = Progress()
+        self._progress = Progress(scale=self._first_scale())
         if self.resume:
             self._go_on()
         elif self._path.exists() and self.ranks.first:
@@ -104,6 +105,9 @@ class Run:
         """Whether batches go on from where those before them were."""
         return isinstance(network, CausalNetwork) and self.recipe.examples.consecutive > 1
 
+    def _first_scale(self) -> LossScale:
+        return LossScale(FIRST if self._half == torch.float16 else 1.0)
+
     @property
     def _path(self) -> Path:
         return self.folder / "progress.safetensors"
@@ -111,6 +115,8 @@ class Run:
     def _go_on(self) -> None:
         found = load_progress(self._path, self.recipe.digest, self.network, self.average, self._optimiser)
         found.carried = {name: value.to(self._place) for name, value in found.carried.items()}
+        if found.scale.factor == 1:  # a run that began in single precision
+            found.scale = self._first_scale()
         self._progress = found
         self.note(f"going on from step {found.step}, after {found.seconds / 60:.1f} minutes")
 
@@ -159,10 +165,14 @@ class Run:
                 f"the loss must be finite, got {value} at step {step}; the last good checkpoint stays in "
                 f"{self.folder}: lower the learning rate and resume"
             )
-        (loss / recipe.accumulate).backward()  # type: ignore[no-untyped-call]
+        scale = self._progress.scale
+        scale.backward(loss / recipe.accumulate)
         if (step + 1) % recipe.accumulate == 0:
+            scale.undo(self.network.parameters())
             norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
-            if bool(torch.isfinite(norm)):
+            finite = bool(torch.isfinite(norm))
+            scale.follow(finite)
+            if finite:
                 for group in optimiser.param_groups:
                     group["lr"] = self.learning_rate(step)
                 optimiser.step()

@@ -13,6 +13,7 @@ from torch import Tensor
 from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import checkpoint
 from plugin_bridge.separation.networks.network import Network
+from plugin_bridge.training.loss_scale import LossScale
 
 
 @dataclass
@@ -25,9 +26,10 @@ class Progress:
     loss: float = 0.0
     carried: dict[str, Tensor] = field(default_factory=dict)
     """What a causal network remembers of the streams in its batch."""
+    scale: LossScale = field(default_factory=LossScale)
 
 
-_TEXTS = ("step", "seconds", "horizon_steps", "loss")
+_TEXTS = ("step", "seconds", "horizon_steps", "loss", "scale")
 
 
 def save_progress(
@@ -80,7 +82,9 @@ def load_progress(
     torch.set_rng_state(parts["random"]["cpu"])
     if torch.cuda.is_available() and "cuda" in parts["random"]:
         torch.cuda.set_rng_state(parts["random"]["cuda"])
-    return Progress(**json.loads(contents.texts["progress"]), carried=parts.get("carried", {}))
+    said = json.loads(contents.texts["progress"])
+    scale = LossScale(**said.pop("scale", {}))
+    return Progress(**said, carried=parts.get("carried", {}), scale=scale)
 
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
