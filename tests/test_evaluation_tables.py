@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 
@@ -119,6 +120,12 @@ def test_an_order_that_does_not_reproduce_is_told() -> None:
 
 def test_rows_of_other_budgets_are_not_compared() -> None:
     told = order_sentences(TABLE, [scored("paper", 2.0), scored("no_se", 3.0, budget="an hour")])
+    assert told == ["Some rows differ in training or data and were not compared with each other."]
+
+
+def test_means_over_other_stems_are_not_compared() -> None:
+    pair = msgspec.structs.replace(scored("no_se", 3.0), sources=["accompaniment", "vocals"])
+    told = order_sentences(TABLE, [scored("paper", 2.0), pair])
     assert told == ["Some rows differ in training or data and were not compared with each other."]
 
 

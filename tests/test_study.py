@@ -45,7 +45,7 @@ scores = [{ rows = ["000/table-4.1/2"] }]
 id = "ideal"
 model = "oracle-ratio"
 data = "noise"
-scores = [{}]
+scores = [{ renamed = { drums = "accompaniment", bass = "accompaniment", other = "accompaniment" } }]
 """
 
 
@@ -147,7 +147,8 @@ def test_a_study_trains_scores_tells_failures_and_leaves_what_is_done(
     assert "thread" in (found.budget or "")
     assert found.model.training["steps"] > 0
     assert load(desk.result("small-shifts_2")).model.config["shifts"] == 2
-    assert load(desk.result("ideal")).trained_on is None
+    ideal = load(desk.result("ideal"))
+    assert (ideal.trained_on, ideal.sources) == (None, ["vocals", "accompaniment"])
     before = {path: path.stat().st_mtime_ns for path in (desk.folder / "results").iterdir()}
     assert main(desk.words("small", "ideal")) == 0
     assert capsys.readouterr().out.count("is done") == 2

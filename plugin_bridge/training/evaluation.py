@@ -71,7 +71,8 @@ class FormResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All results of one model on one set of songs, as they are kept in a file.
 
-    `rows` are those of the papers' tables that they fill, `recipe` the digest of the one trained from.
+    `renamed` says as which stems sources of the model were scored, where not under their own names; `rows`
+    are those of the papers' tables that they fill, `recipe` is the digest of the one trained from.
     """
 
     model: Facts
@@ -82,6 +83,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     channels: int
     machine: str
     forms: list[FormResult]
+    renamed: dict[str, str] = {}
     rows: list[str] = []
     budget: str | None = None
     trained_on: str | None = None
@@ -148,6 +150,7 @@ def evaluate(
         channels=channels,
         machine=machine(),
         forms=[_result(form.what, row) for form, row in zip(forms, rows, strict=True)],
+        renamed=request.renamed,
         rows=request.rows,
         budget=request.budget,
         trained_on=request.trained_on,

@@ -41,8 +41,8 @@ def order_sentences(table: Table, results: Sequence[Evaluation]) -> list[str]:
 
 
 def comparable(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two results are of the same songs, and if both are of networks, with the same training."""
-    if one.data != other.data:
+    """Whether two results are of the same stems, and if both are of networks, with the same training."""
+    if one.data != other.data or sorted(one.sources) != sorted(other.sources):
         return False
     trained = one.model.sha256 is not None and other.model.sha256 is not None
     return not trained or _training(one) == _training(other)

@@ -92,7 +92,7 @@ def everything(results: Sequence[Evaluation]) -> list[str]:
             cells = [decibels(scores[name].median) if name in scores else "" for name in names]
             # The mix has no weights and was not trained; it scores the same beside every model.
             known = form is not result.baseline
-            what = (result.protocol, result.data, tuple(result.sources))
+            what = (result.protocol, result.data, tuple(sorted(result.sources)))
             if not known and what in shown:
                 continue
             shown.add(what)

@@ -151,7 +151,9 @@ class Study:
     def _is_of(
         self, result: Evaluation | None, trial: Trial, scoring: Scoring, recipe: Recipe | None
     ) -> bool:
-        if result is None or (result.rows, result.protocol) != (scoring.rows, trial.protocol):
+        if result is None or result.protocol != trial.protocol:
+            return False
+        if (result.rows, result.renamed) != (scoring.rows, scoring.renamed):
             return False
         if trial.data in self.place.data:
             folder = self.place.folder(trial, SCORED)
