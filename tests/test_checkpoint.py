@@ -48,6 +48,16 @@ def test_the_sha256_is_that_of_the_file(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["weights.safetensors"]
 
 
+def test_no_length_of_the_header_makes_weights_look_like_a_pickle(tmp_path: Path) -> None:
+    begun = set()
+    for length in range(0, 257, 8):
+        path = tmp_path / f"{length}.safetensors"
+        checkpoint.write(path, {"a": torch.zeros(2)}, {"note": "x" * length})
+        assert checkpoint.read(path).texts["note"] == "x" * length
+        begun.add(path.read_bytes()[0])
+    assert 0x80 in begun
+
+
 def test_loading_leaves_the_random_numbers_alone(saved: Path) -> None:
     torch.manual_seed(5)
     alone = torch.rand(3)

@@ -166,12 +166,15 @@ def _check_kind(path: Path, content: bytes) -> None:
     """Raise `ModelError` for files that people mistake for weights."""
     if content.startswith(_POINTER):
         raise ModelError(f"{path} must hold weights, got a text pointer of git LFS; run `git lfs pull`")
+    size = int.from_bytes(content[:8], "little")
+    # A safetensors file begins with its header's length, which may well begin as a pickle does; then comes {.
+    if content[8:9] == b"{" and 2 <= size <= min(_LARGEST_HEADER, len(content) - 8):
+        return
     if content.startswith(_PICKLES):
         raise ModelError(
             f"{path} must be a safetensors file, got a pickle, which could run any program when opened; "
             "ask for the weights as safetensors"
         )
-    size = int.from_bytes(content[:8], "little")
     if len(content) < 10 or content[8:9] != b"{" or size > _LARGEST_HEADER:
         raise ModelError(f"{path} must be a safetensors file, got something else; fetch the weights again")
 
