@@ -120,7 +120,7 @@ def moving_board() -> StemBoard:
     return StemBoard("bands", strips, Strip([Gain(1.0)]))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 1500), min_size=1, max_size=12))
 def test_blocks_change_nothing_to_the_last_bit(blocks):
     audio = noise()

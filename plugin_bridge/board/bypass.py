@@ -89,10 +89,7 @@ class _Switched:
         if self._rested:
             self._rested = False
             self._effect.reset()
-        through = self._effect.process(audio)
-        if self._ramp.full:
-            return through
-        return around + self._ramp.apply(through - around)
+        return self._ramp.blend(around, self._effect.process(audio))
 
     def reset(self) -> None:
         self._effect.reset()

@@ -109,6 +109,22 @@ class Ramp:
             return audio
         return audio * self._target[:, None]
 
+    def blend(self, away: Audio, towards: Audio) -> Audio:
+        """One audio where the level is zero, the other where it is one, and both by shares between.
+
+        Where the level rests at an end the audio is that one itself, to the last bit, however the stream is
+        cut. Shape: twice `(channels, frames)` to the same.
+        """
+        moving = min(away.shape[1], self._wait + self._left)
+        if moving:
+            mixed = away[:, :moving] + self.apply(towards[:, :moving] - away[:, :moving])
+            if moving == away.shape[1]:
+                return mixed
+            return np.concatenate((mixed, self.blend(away[:, moving:], towards[:, moving:])), axis=1)
+        if self._unity:
+            return towards
+        return away if self._zero else away + self.apply(towards - away)
+
     def _moving(self, audio: Audio) -> Audio:
         frames = audio.shape[1]
         waiting = min(frames, self._wait)

@@ -204,6 +204,4 @@ class MasterRun(StripRun):
             else:
                 self._wet.head_for(target)
             self._share = share
-        if self._wet.full:
-            return wet
-        return dry + self._wet.apply(wet - dry)
+        return self._wet.blend(dry, wet)
