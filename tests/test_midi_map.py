@@ -110,7 +110,8 @@ def test_the_users_map_takes_the_place_of_ours(tmp_path: Path, monkeypatch: pyte
     assert load_map("mine").ports == ("nano",)
 
 
-places = st.floats(0.0, 1.0)
+# Without denormals: a hosted plugin built with -ffast-math turns them off for the whole thread.
+places = st.floats(0.0, 1.0, allow_subnormal=False)
 
 
 @given(places, st.sampled_from(["linear", "squared", "root"]), places, places)
