@@ -48,8 +48,16 @@ def living(pid: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
+    """In the order in which they were started; their numbers begin anew at some time."""
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [each for each in pids if state_and_parent(each)[1] == pid]
+    return sorted((each for each in pids if state_and_parent(each)[1] == pid), key=started)
+
+
+def started(pid: int) -> int:
+    """When a process was started, in ticks since the system was."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return 0
 
 
 def shared_memory_of(pid: int) -> set[str]:
@@ -178,7 +186,7 @@ def test_a_lost_worker_is_told_and_replaced(paced: Serve) -> None:
     paced.hear("running")
     audio, *_ = [pid for pid in children_of(paced.process.pid) if shared_memory_of(pid)]
     workers = [pid for pid in children_of(paced.process.pid) if shared_memory_of(pid) and pid != audio]
-    os.kill(max(workers, default=audio), signal.SIGKILL)
+    os.kill(workers[-1], signal.SIGKILL)
     assert "ended with code -9" in paced.hear("worker ")
     as_typed(paced)
     code, error = paced.end()

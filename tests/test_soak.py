@@ -22,5 +22,6 @@ def test_a_minute_of_everything_leaves_no_gap_and_no_growth() -> None:
     assert outcome.kills >= 1
     assert outcome.moves > 2000
     assert outcome.status["state"] == "running"
-    assert (last.threads, last.files) == (first.threads, first.files)
+    # Fewer is no growth: a swap under way at the first look has files open that the last one need not meet.
+    assert last.threads <= first.threads and last.files <= first.files
     assert last.kib < 1.01 * first.kib
