@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from plugin_bridge.control.commands import Event
 from plugin_bridge.live.drivers.driver import AudioRequest
@@ -54,3 +56,23 @@ def heard(server: Server) -> list[Event]:
     events: list[Event] = []
     server.watch(events.append)
     return events
+
+
+def users_presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of the user's, with a preset that needs building and one that does not."""
+    folder = tmp_path / "data" / "presets"
+    folder.mkdir(parents=True)
+    (folder / "effects.toml").write_text('[[strips.low.effects]]\neffect = "Gain"\ngain_db = -6.0\n')
+    (folder / "levels.toml").write_text("[strips.low]\ngain_db = -4.0\n[master]\nmix = 0.5\n")
+    monkeypatch.setenv("PLUGIN_BRIDGE_DATA", str(folder.parent))
+    return folder
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    """Let a test that waits run to its end."""
+    asyncio.run(test)
+
+
+def settled(server: Server) -> bool:
+    """Whether both workers are there and audio has come in."""
+    return server.status()["standby"] == "ready" and server.status()["frames"] > 0

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,17 @@ from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.control.commands import Fault, Moved, Switched
 from plugin_bridge.errors import UnknownAddress
 from plugin_bridge.live.protocol import Moves
-from plugin_bridge.server import Server
 from tests.live_runs import noise, to_file
-from tests.server_runs import heard, serving, until
+from tests.server_runs import heard, run, serving, settled, until, users_presets
 
 RATE = 44100
 LOW, MID, HIGH = (Key(stem, None, "gain_db") for stem in ("low", "mid", "high"))
-GAIN = '[[strips.low.effects]]\neffect = "Gain"\ngain_db = -6.0\n'
 
 
 @pytest.fixture(autouse=True)
 def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder of the user's, with a preset that needs building and one that does not."""
-    folder = tmp_path / "data" / "presets"
-    folder.mkdir(parents=True)
-    (folder / "effects.toml").write_text(GAIN)
-    (folder / "levels.toml").write_text("[strips.low]\ngain_db = -4.0\n[master]\nmix = 0.5\n")
-    monkeypatch.setenv("PLUGIN_BRIDGE_DATA", str(folder.parent))
-    return folder
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(test)
-
-
-def settled(server: Server) -> bool:
-    return server.status()["standby"] == "ready" and server.status()["frames"] > 0
+    """The user's presets: one that needs building, one that does not."""
+    return users_presets(tmp_path, monkeypatch)
 
 
 # --- moves ---------------------------------------------------------------------------------------------

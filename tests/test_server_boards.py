@@ -6,9 +6,7 @@ import asyncio
 import math
 import os
 import signal
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,31 +14,16 @@ from plugin_bridge.board.parameter_tree import Key
 from plugin_bridge.board.preset import Preset
 from plugin_bridge.control.commands import Fault, PresetNamed, Rebuilt
 from plugin_bridge.errors import ModelError, PresetError
-from plugin_bridge.server import Server
-from tests.server_runs import heard, serving, until
+from tests.server_runs import heard, run, serving, settled, until, users_presets
 
 RATE = 44100
 LOW, MID, HIGH = (Key(stem, None, "gain_db") for stem in ("low", "mid", "high"))
-GAIN = '[[strips.low.effects]]\neffect = "Gain"\ngain_db = -6.0\n'
 
 
 @pytest.fixture(autouse=True)
 def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder of the user's, with a preset that needs building and one that does not."""
-    folder = tmp_path / "data" / "presets"
-    folder.mkdir(parents=True)
-    (folder / "effects.toml").write_text(GAIN)
-    (folder / "levels.toml").write_text("[strips.low]\ngain_db = -4.0\n[master]\nmix = 0.5\n")
-    monkeypatch.setenv("PLUGIN_BRIDGE_DATA", str(folder.parent))
-    return folder
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(test)
-
-
-def settled(server: Server) -> bool:
-    return server.status()["standby"] == "ready" and server.status()["frames"] > 0
+    """The user's presets: one that needs building, one that does not."""
+    return users_presets(tmp_path, monkeypatch)
 
 
 def test_a_preset_of_levels_moves_and_one_with_effects_is_built() -> None:

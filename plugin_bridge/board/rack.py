@@ -1,15 +1,14 @@
 """All strips and the master at work on one stream of stems."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from plugin_bridge.board.agenda import Agenda, Due
 from plugin_bridge.board.grid import Delayed, refuse_doubles
-from plugin_bridge.board.parameter_tree import MASTER, Key
-from plugin_bridge.board.strip import Strip
+from plugin_bridge.board.parameter_tree import MASTER, Key, Movable
 from plugin_bridge.board.strip_run import Change, MasterRun, StripRun
 from plugin_bridge.separation.separator import Audio, Stems
 
@@ -21,34 +20,19 @@ class Mixed(NamedTuple):
     mix: Audio
 
 
-class Console(Protocol):
-    """The settings that a rack follows while it runs; a `StemBoard` has them."""
-
-    mix: float
-    """How much of the output is processed: 1 for all of it, 0 for the unprocessed mix."""
-
-    @property
-    def strips(self) -> Mapping[str, Strip]:
-        """The strips by stem."""
-
-    @property
-    def master(self) -> Strip:
-        """What the sum of the strips goes through."""
-
-
 class Rack:
     """Strips side by side, all as late as the latest of them, summed into the master.
 
     `latency` is the delay, in frames, of the stems and of the mix.
     """
 
-    def __init__(self, console: Console, sample_rate: float, channels: int, grid: int) -> None:
+    def __init__(self, board: Movable, sample_rate: float, channels: int, grid: int) -> None:
         self._form = (sample_rate, channels, grid)
-        strips = console.strips
-        refuse_doubles(effect for strip in (*strips.values(), console.master) for effect in strip.effects)
+        strips = board.strips
+        refuse_doubles(effect for strip in (*strips.values(), board.master) for effect in strip.effects)
         self._names = list(strips)
         self._strips = [StripRun(strip, *self._form) for strip in strips.values()]
-        self._master = MasterRun(console.master, console, *self._form)
+        self._master = MasterRun(board, *self._form)
         self._stem_delays = [Delayed(channels, self._master.lag) for _ in strips]
         self._agenda = Agenda()
         self.position = 0

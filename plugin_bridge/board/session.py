@@ -6,8 +6,8 @@ import numpy as np
 
 from plugin_bridge.board.backlog import Backlog
 from plugin_bridge.board.grid import LARGEST_GRID, SMALLEST_GRID
-from plugin_bridge.board.parameter_tree import MASTER, Key, Value, changes_delay, set_value
-from plugin_bridge.board.rack import Console, Mixed, Rack
+from plugin_bridge.board.parameter_tree import MASTER, Key, Movable, Value, changes_delay, set_value
+from plugin_bridge.board.rack import Mixed, Rack
 from plugin_bridge.errors import PluginBridgeError, UnknownAddress
 from plugin_bridge.separation.gate import finite
 from plugin_bridge.separation.rate import at_rate
@@ -32,7 +32,7 @@ class Session:
     Raises `ValueError` for more than two channels or a channel count that the separator does not take.
     """
 
-    def __init__(self, separator: Separator, console: Console, sample_rate: float, channels: int) -> None:
+    def __init__(self, separator: Separator, board: Movable, sample_rate: float, channels: int) -> None:
         self._mono = check_channels(separator, channels)
         self.channels, self.sample_rate = channels, sample_rate
         hosted = at_rate(separator, sample_rate)
@@ -41,8 +41,8 @@ class Session:
         )
         self._stream = self._hosted.stream()
         self._hop = self._stream.hop
-        self._console = console
-        self._rack = Rack(console, sample_rate, channels, grid_for(self._hop))
+        self._board = board
+        self._rack = Rack(board, sample_rate, channels, grid_for(self._hop))
         self._rows = len(self._hosted.sources) + 1
         self.refusals: list[str] = []
         """What scheduled changes came to nothing, and why; whoever reads it may empty it."""
@@ -68,7 +68,7 @@ class Session:
         Raises as `set_value`, and `ValueError` for a parameter that changes how late an effect is.
         """
         self._check_delay(key)
-        set_value(self._console, key, value)
+        set_value(self._board, key, value)
         return self.next_frame(key)
 
     def next_frame(self, key: Key) -> int:
@@ -83,13 +83,13 @@ class Session:
         when the time comes is told in `refusals`. Raises `UnknownAddress` for an unknown strip, and
         `ValueError` for a parameter that changes how late an effect is.
         """
-        if key.strip != MASTER and key.strip not in self._console.strips:
+        if key.strip != MASTER and key.strip not in self._board.strips:
             raise UnknownAddress(f"a strip must be one of the board's, got '{key.strip}'")
         self._check_delay(key)
         self._rack.schedule(frame + self._stream.latency, key, partial(self._change, key, value))
 
     def _check_delay(self, key: Key) -> None:
-        if changes_delay(self._console, key):
+        if changes_delay(self._board, key):
             raise ValueError(
                 f"a parameter must leave its effect as late as it is while a stream runs, got {key.said()}; "
                 "set it before the stream begins"
@@ -97,7 +97,7 @@ class Session:
 
     def _change(self, key: Key, value: Value) -> None:
         try:
-            set_value(self._console, key, value)
+            set_value(self._board, key, value)
         except (PluginBridgeError, ValueError, TypeError) as error:
             self.refusals.append(str(error))
 
@@ -200,7 +200,7 @@ class Session:
         return Mixed(out[:-1], out[-1])
 
 
-def whole_signal(separator: Separator, console: Console, rate: float, audio: Audio) -> Mixed:
+def whole_signal(separator: Separator, board: Movable, rate: float, audio: Audio) -> Mixed:
     """A whole signal through a separator that cannot stream, then through the strips.
 
     Shape: `(channels, frames)`, mono as dual mono, to the same number of frames. Raises as `Session`.
@@ -211,7 +211,7 @@ def whole_signal(separator: Separator, console: Console, rate: float, audio: Aud
     if mono:
         stems = stems.mean(axis=1, keepdims=True)
     channels, frames = audio.shape
-    rack = Rack(console, rate, channels, LARGEST_GRID)
+    rack = Rack(board, rate, channels, LARGEST_GRID)
     room = -(-(frames + rack.latency) // LARGEST_GRID) * LARGEST_GRID
     *strips, mix = rack.process(np.pad(stems, ((0, 0), (0, 0), (0, room - frames))))
     span = slice(rack.latency, rack.latency + frames)

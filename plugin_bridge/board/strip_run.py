@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plugin_bridge.board.bypass import SwitchedEffects
 from plugin_bridge.board.grid import Delayed
+from plugin_bridge.board.parameter_tree import Movable
 from plugin_bridge.board.parameters import RAMP_SECONDS, Ramp, amplitude, balance
 from plugin_bridge.board.strip import Strip
 from plugin_bridge.separation.separator import Audio
@@ -130,11 +131,6 @@ class StripRun:
         self.aim(audible)
         return None if self._ramp.silent else self._ramp.apply(effected)
 
-    @property
-    def silent(self) -> bool:
-        """Whether the strip is muted, and its level at rest."""
-        return self._ramp.silent
-
     def aim(self, audible: bool) -> None:
         """Let the level go where the strip's settings are."""
         strip = self.strip  # read past the properties: this runs for every strip and block
@@ -153,21 +149,12 @@ class StripRun:
         return balance(pan, self._form[1]) * np.float32(amplitude(gain_db) if audible else 0.0)
 
 
-class Blending(Protocol):
-    """What says how much of the output is processed."""
-
-    mix: float
-    """1 for all of it, 0 for the unprocessed mix."""
-
-
 class MasterRun(StripRun):
     """The master at work: its effects, then the blend with the unprocessed mix, then its level."""
 
-    def __init__(
-        self, strip: Strip, blending: Blending, sample_rate: float, channels: int, grid: int
-    ) -> None:
-        super().__init__(strip, sample_rate, channels, grid)
-        self._blending = blending
+    def __init__(self, board: Movable, sample_rate: float, channels: int, grid: int) -> None:
+        super().__init__(board.master, sample_rate, channels, grid)
+        self._board = board
         self._share: float | None = None
         self._wet = Ramp(1, round(RAMP_SECONDS * sample_rate))
 
@@ -179,7 +166,7 @@ class MasterRun(StripRun):
     @property
     def blends(self) -> bool:
         """Whether the unprocessed mix is to be heard."""
-        return self._blending.mix != 1.0 or not (self._wet.full and self._share == 1.0)
+        return self._board.mix != 1.0 or not (self._wet.full and self._share == 1.0)
 
     def process_blend(self, mix: Audio, dry: Audio) -> Audio | None:
         """As `process`, with the unprocessed mix, `lag` frames late already, blended in."""
@@ -196,7 +183,7 @@ class MasterRun(StripRun):
         return self.levelled(self._blended(effected, dry), True)
 
     def _blended(self, wet: Audio, dry: Audio) -> Audio:
-        share = self._blending.mix
+        share = self._board.mix
         if share != self._share:
             target = np.full(1, share, np.float32)
             if self._share is None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,13 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `plugin-bridge render`."""
-    add = parser.add_argument
+    _add_sources(parser.add_argument)
+    _add_outputs(parser.add_argument)
+    _add_work(parser.add_argument)
+
+
+def _add_sources(add: Callable[..., object]) -> None:
+    """What is rendered, and by which board."""
     add("inputs", nargs="+", metavar="INPUT", help="sound files and folders of them")
     add(
         "-o",
@@ -43,6 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where in a song the automation starts, below 0 before the song (default: 0)",
     )
     add("--midi-map", metavar="NAME", help="how a MIDI file moves the board (default: default)")
+
+
+def _add_outputs(add: Callable[..., object]) -> None:
+    """What is written, and in which form."""
     add("--stems", type=_names, metavar="A,B", help="write only these stems")
     add(
         "--mix",
@@ -72,6 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="names below DIR, from {song} {stem} {ext} {folder} {model} {preset} {rate} {bits} "
         "(default: {song}/{stem}.{ext})",
     )
+
+
+def _add_work(add: Callable[..., object]) -> None:
+    """How the work is done."""
     add("--resume", action="store_true", help="keep what is done and right, redo the rest")
     add(
         "--force",

@@ -1,6 +1,6 @@
 """Embeddings of the cells of a spectrogram: of one source near each other, of different sources far apart."""
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,19 @@ from torch import Tensor, nn
 from plugin_bridge.separation.layers.stft import Stft
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmbeddingSizes:
+class EmbeddingSizes(Protocol):
     """Transform, `layers` bidirectional LSTMs of `hidden` units a direction, numbers for each cell."""
 
-    window: int
-    hop: int
-    hidden: int
-    layers: int
-    dimensions: int
+    @property
+    def window(self) -> int: ...
+    @property
+    def hop(self) -> int: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def dimensions(self) -> int: ...
 
 
 class CellEmbedding(nn.Module):

@@ -22,7 +22,6 @@ from torch import Tensor
 
 from plugin_bridge.separation.layers.cell_embedding import (
     CellEmbedding,
-    EmbeddingSizes,
     NamedCentres,
     dominant,
     loudness,
@@ -75,15 +74,8 @@ class DeepAttractor(SelfMeasuringNetwork):
 
     def __init__(self, config: DeepAttractorConfig) -> None:
         super().__init__(config)
-        sizes = EmbeddingSizes(
-            window=config.window,
-            hop=config.hop,
-            hidden=config.hidden,
-            layers=config.layers,
-            dimensions=config.dimensions,
-        )
         self.iterations = config.iterations
-        self.embedding = CellEmbedding(sizes, unit=False)
+        self.embedding = CellEmbedding(config, unit=False)
         self.attractors = NamedCentres(len(config.sources), config.dimensions)
 
     def forward(self, mix: Tensor) -> Tensor:

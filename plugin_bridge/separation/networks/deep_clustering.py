@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from plugin_bridge.separation.layers.cell_embedding import (
     CellEmbedding,
-    EmbeddingSizes,
     NamedCentres,
     dominant,
     loudness,
@@ -80,15 +79,8 @@ class DeepClustering(SelfMeasuringNetwork):
 
     def __init__(self, config: DeepClusteringConfig) -> None:
         super().__init__(config)
-        sizes = EmbeddingSizes(
-            window=config.window,
-            hop=config.hop,
-            hidden=config.hidden,
-            layers=config.layers,
-            dimensions=config.dimensions,
-        )
         self.sharpness, self.iterations = config.sharpness, config.iterations
-        self.embedding = CellEmbedding(sizes, unit=True)
+        self.embedding = CellEmbedding(config, unit=True)
         self.centres = NamedCentres(len(config.sources), config.dimensions)
 
     def forward(self, mix: Tensor) -> Tensor:
