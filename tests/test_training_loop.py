@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import sys
 from pathlib import Path
 
 import msgspec
@@ -228,3 +229,12 @@ def test_a_run_in_minutes_goes_on_from_before_its_pace_was_known(songs: Path, tm
     outcome = run_of(short, songs, tmp_path / "run", tmp_path / "cache", resume=True).train()
     assert outcome.finished
     assert outcome.steps > 8
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_remedy(songs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    path = tmp_path / "recipe.toml"
+    path.write_text("architecture = 'unet'\nconfig = {preset = 'tiny'}\nbudget = {steps = 1}")
+    words = ["train", str(path), "--data", str(songs), "-o", str(tmp_path / "run"), "--device", "cpu"]
+    assert main([*words, "--cache", str(tmp_path / "cache")]) == 1
+    assert "torch.utils.tensorboard; install plugin-bridge[train]" in capsys.readouterr().err

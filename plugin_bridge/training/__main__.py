@@ -36,7 +36,14 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.run(arguments)
         return code
-    except (PluginBridgeError, ValueError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        print(
+            f"{parser.prog}: the libraries for training must be there, got no {error.name}; "
+            "install plugin-bridge[train]",
+            file=sys.stderr,
+        )
+        return 1
+    except (PluginBridgeError, ValueError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
