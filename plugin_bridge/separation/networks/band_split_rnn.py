@@ -27,7 +27,7 @@ from plugin_bridge.separation.layers.band_mixing import Mixing, band_mixing
 from plugin_bridge.separation.layers.band_split import BandMerge, BandSplit, Ranges, bands_of, bins_of
 from plugin_bridge.separation.layers.deep_filter import DeepFilter, complex_product
 from plugin_bridge.separation.layers.short_synthesis import ShortSynthesis
-from plugin_bridge.separation.networks.network import CausalNetwork, NetworkConfig, State
+from plugin_bridge.separation.networks.network import NetworkConfig, SpectralNetwork, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ class BandMasker(nn.Module):
         return estimates, torch.stack(remembered, dim=1), before
 
 
-class BandSplitRnn(CausalNetwork):
+class BandSplitRnn(SpectralNetwork):
     """Fourier transforms around a `BandMasker`; all steps of a part run at once, but for the GRUs."""
 
     def __init__(self, config: BandSplitRnnConfig) -> None:
@@ -190,6 +190,12 @@ class BandSplitRnn(CausalNetwork):
         self.hop, self.latency = config.hop, self.transform.latency
         self.tail = max(config.window, round(config.tail_seconds * config.sample_rate))
         self.masker = BandMasker(config)
+        self.remembered = ("hidden", "spectra")
+
+    @property
+    def middle(self) -> BandMasker:
+        """All that learns."""
+        return self.masker
 
     @property
     def estimated(self) -> tuple[str, ...]:

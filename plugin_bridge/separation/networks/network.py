@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from plugin_bridge.separation.layers.short_synthesis import ShortSynthesis
+
 State = dict[str, Tensor]
 """All that a causal network remembers from one step to the next, by name; batch is the first dimension."""
 
@@ -157,3 +159,20 @@ class CausalNetwork(Network):
         padded = nn.functional.pad(mix, (0, room - frames))
         stems, _ = self.continued(padded, self.state(mix.shape[0]))
         return stems[..., self.latency : self.latency + frames]
+
+
+class SpectralNetwork(CausalNetwork):
+    """A causal network that is a `middle` between windows of low delay, so that another engine can run it.
+
+    The middle has no Fourier transform in it: it maps the spectra of a step, `(batch, steps, bins, channels,
+    2)`, and the parts of the state that `remembered` names, in that order, to the estimates' spectra, `(batch,
+    steps, estimated, bins, channels, 2)` with or without the highest bins, and the same parts of the state.
+    """
+
+    transform: ShortSynthesis
+    remembered: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def middle(self) -> nn.Module:
+        """From spectra and state to spectra and state."""
