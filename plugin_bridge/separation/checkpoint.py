@@ -6,8 +6,6 @@ trained. Files from elsewhere without such metadata are welcome where the caller
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +19,8 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor
 
 from plugin_bridge.errors import ModelError
-from plugin_bridge.separation import networks
+from plugin_bridge.separation import networks, weights_file
 from plugin_bridge.separation.networks.network import Network
-
-_POINTER = b"version https://git-lfs"
-_PICKLES = (b"PK\x03\x04", b"\x80")  # torch's archive, and a bare pickle of protocol 2 or later
-_LARGEST_HEADER = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     content = bytes_of(plain, dict(texts))
     try:
-        _replace(path, content)
+        weights_file.replace(path, content)
     except OSError as error:
         raise ModelError(f"weights must be writable at {path}, got: {error}") from error
     return hashlib.sha256(content).hexdigest()
@@ -58,19 +52,9 @@ def read(path: Path, sha256: str | None = None) -> Contents:
 
     Raises `ModelError` for a file that is missing, truncated, another than expected, or no safetensors.
     """
+    file = weights_file.read(path, sha256)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"weights must be a readable file, got: {error}") from error
-    _check_kind(path, content)
-    digest = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and digest != sha256:
-        raise ModelError(
-            f"{path} must have the sha256 {sha256} of its card, got {digest}; fetch the weights again"
-        )
-    texts = _texts(path, content)
-    try:
-        return Contents(tensors_from(content), texts, digest)
+        return Contents(tensors_from(file.content), file.texts, file.sha256)
     except (SafetensorError, RuntimeError, ValueError, KeyError) as error:
         raise ModelError(
             f"{path} must be a safetensors file, got: {error}; fetch the weights again"
@@ -144,59 +128,6 @@ def fill(network: Network, tensors: Mapping[str, Tensor], path: Path) -> None:
         if not bool(torch.isfinite(given).all()):
             raise ModelError(f"{path} must have finite weights, got NaN or infinity in '{name}'")
     network.load_state_dict(dict(tensors))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a whole new file where the old one is, so that no reader and no crash meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(draft, 0o644)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _check_kind(path: Path, content: bytes) -> None:
-    """Raise `ModelError` for files that people mistake for weights."""
-    if content.startswith(_POINTER):
-        raise ModelError(f"{path} must hold weights, got a text pointer of git LFS; run `git lfs pull`")
-    size = int.from_bytes(content[:8], "little")
-    # A safetensors file begins with its header's length, which may well begin as a pickle does; then comes {.
-    if content[8:9] == b"{" and 2 <= size <= min(_LARGEST_HEADER, len(content) - 8):
-        return
-    if content.startswith(_PICKLES):
-        raise ModelError(
-            f"{path} must be a safetensors file, got a pickle, which could run any program when opened; "
-            "ask for the weights as safetensors"
-        )
-    if len(content) < 10 or content[8:9] != b"{" or size > _LARGEST_HEADER:
-        raise ModelError(f"{path} must be a safetensors file, got something else; fetch the weights again")
-
-
-def _texts(path: Path, content: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file; its length is checked on the way."""
-    start = 8 + int.from_bytes(content[:8], "little")
-    try:
-        header = json.loads(content[8:start])
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        short = len(content) < start + max(ends, default=0)
-        texts = {str(key): str(text) for key, text in header.get("__metadata__", {}).items()}
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        what = "got a truncated one" if len(content) < start else "got a broken header"
-        raise ModelError(
-            f"{path} must be a whole safetensors file, {what}; fetch the weights again"
-        ) from error
-    if short:
-        raise ModelError(
-            f"{path} must be a whole safetensors file, got a truncated one; fetch the weights again"
-        )
-    return texts
 
 
 def _config_text(path: Path, contents: Contents) -> dict[str, Any]:

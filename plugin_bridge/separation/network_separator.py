@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plugin_bridge.separation.consistency import close, share
 from plugin_bridge.separation.device import compute_device, half_precision
-from plugin_bridge.separation.gate import GatedStream, silent_for
+from plugin_bridge.separation.gate import GatedStream
 from plugin_bridge.separation.networks.network import CausalNetwork, Network, State
 from plugin_bridge.separation.separator import Audio, Stems, Stream
+from plugin_bridge.separation.steps import Steps, completed, consistent
 from plugin_bridge.separation.stream import run_through
 from plugin_bridge.separation.windowed import Windowed
 
@@ -61,8 +61,8 @@ class NetworkSeparator:
     def stream(self) -> Stream:
         """A fresh, independent stream."""
         if isinstance(self.network, CausalNetwork):
-            return GatedStream(_Steps(self.network))
-        return self._windowed(_consistent).stream()
+            return GatedStream(Steps(_EagerSteps(self.network)))
+        return self._windowed(consistent).stream()
 
     def separate(self, mix: Audio) -> Stems:
         """Separate a whole signal. Shape: `(channels, frames)` to `(sources, channels, frames)`."""
@@ -75,8 +75,8 @@ class NetworkSeparator:
         `(sources, channels, frames)`.
         """
         if isinstance(self.network, CausalNetwork):
-            return _completed(_continued(self.network, mix), mix, len(self.sources))
-        return self._windowed(_completed).separate(mix)
+            return completed(_continued(self.network, mix), mix, len(self.sources))
+        return self._windowed(completed).separate(mix)
 
     def _windowed(self, whole: _Whole) -> Windowed:
         config = self.network.config
@@ -160,38 +160,28 @@ class _Windows:
         return estimates[..., offset : offset + mix.shape[-1]].float()
 
 
-class _Steps:
-    """A causal network's steps, their stems summing to the mix of `latency` frames ago."""
+class _EagerSteps:
+    """A causal network's steps as PyTorch runs them, operation by operation."""
 
     def __init__(self, network: CausalNetwork) -> None:
         self.sources, self.channels = network.sources, network.channels
         self.hop, self.latency, self.tail = network.hop, network.latency, network.tail
         self._network = network
         self._state: State = {}
-        self._past: Audio = np.zeros((0, 0), np.float32)
-        self._quiet = 0
         self.reset()
 
     @torch.inference_mode()
-    def process(self, block: Audio) -> Stems:
-        device = self._network.device
-        made, state = self._network.step(torch.tensor(block[None], device=device), self._state)
+    def step(self, block: Audio) -> Stems:
+        """Shape: `(channels, hop)` to `(estimated, channels, hop)`."""
+        given = torch.tensor(block[None], device=self._network.device)
+        made, self._state = self._network.step(given, self._state)
         estimates: Stems = made[0].cpu().numpy()
-        # A state that has overflowed would never recover by itself.
-        self._state = state if np.isfinite(estimates).all() else self._network.state(1)
-        self._past = np.concatenate((self._past, block), axis=1)
-        heard, self._past = self._past[:, : self.hop], self._past[:, self.hop :]
-        stems = _consistent(estimates, heard, len(self.sources))
-        quiet = silent_for(heard, self._quiet)
-        self._quiet = int(quiet[-1])
-        stems[..., quiet > self.tail] = 0
-        return stems
+        return estimates
 
     @torch.inference_mode()
     def reset(self) -> None:
+        """Forget everything."""
         self._state = self._network.state(1)
-        self._past = np.zeros((self.channels, self.latency), np.float32)
-        self._quiet = self.tail
 
 
 @torch.inference_mode()
@@ -208,17 +198,3 @@ def _continued(network: CausalNetwork, mix: Audio) -> Stems:
         parts.append(made[0].float().cpu().numpy())
     estimates: Stems = np.concatenate(parts, axis=-1)[..., late : late + frames]
     return estimates
-
-
-def _completed(estimates: Stems, mix: Audio, sources: int) -> Stems:
-    """All stems as they were estimated, a sample that is no number taken as silence."""
-    estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
-    if len(estimates) < sources:
-        estimates = np.concatenate((estimates, (mix - estimates.sum(axis=0))[None]))
-    return np.ascontiguousarray(estimates, np.float32)
-
-
-def _consistent(estimates: Stems, mix: Audio, sources: int) -> Stems:
-    """All stems of a mix, which they sum to, an estimate that is no number taken as silence."""
-    estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
-    return close(estimates, mix) if len(estimates) < sources else share(estimates, mix)

@@ -164,8 +164,8 @@ class CausalNetwork(Network):
 class SpectralNetwork(CausalNetwork):
     """A causal network that is a `middle` between windows of low delay, so that another engine can run it.
 
-    The middle has no Fourier transform in it: it maps the spectra of a step, `(batch, steps, bins, channels,
-    2)`, and the parts of the state that `remembered` names, in that order, to the estimates' spectra, `(batch,
+    The middle has no Fourier transform in it. It maps a step's spectra, `(batch, steps, bins, channels, 2)`,
+    and the parts of the state that `remembered` names, in that order, to spectra of the estimates, `(batch,
     steps, estimated, bins, channels, 2)` with or without the highest bins, and the same parts of the state.
     """
 
