@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import math
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,9 @@ from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.device import compute_device, half_precision
 from plugin_bridge.separation.networks.network import CausalNetwork, Network, SelfMeasuringNetwork
+from plugin_bridge.training.acceleration import accelerated
 from plugin_bridge.training.continued_parts import ContinuedParts
+from plugin_bridge.training.interruptions import interruptions
 from plugin_bridge.training.loss_scale import FIRST, LossScale
 from plugin_bridge.training.losses import loss_of
 from plugin_bridge.training.own_loss import OwnLoss
@@ -74,6 +75,8 @@ class Run:
         _check_fit(self.network, self.batches)
         _check_parts(self.network, recipe.examples.consecutive, self.batches.sampling.frames)
         self.average = deepcopy(self.network).eval().requires_grad_(False)
+        if recipe.compiled:
+            accelerated(self.network, self.note)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(),
             recipe.optimiser.learning_rate,
@@ -129,7 +132,7 @@ class Run:
         progress, recipe = self._progress, self.recipe
         self.network.train()
         begun = saved = time.monotonic()
-        with _interruptions() as asked, self._log() as log, self._prefetch() as prefetch:
+        with interruptions() as asked, self._log() as log, self._prefetch() as prefetch:
             for step, batch in prefetch:
                 if asked or self._spent():
                     break
@@ -352,18 +355,3 @@ def _check_parts(network: Network, consecutive: int, frames: int) -> None:
             f"consecutive examples of {network.architecture} must be of whole steps of {network.hop} frames, "
             f"got {frames} frames; set seconds = {seconds} in the recipe's examples"
         )
-
-
-@contextmanager
-def _interruptions() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying of them, so that what was learned is saved."""
-    asked: list[int] = []
-    before = {
-        number: signal.signal(number, lambda given, frame: asked.append(given))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

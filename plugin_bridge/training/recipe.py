@@ -96,6 +96,8 @@ class Recipe(Part, frozen=True, kw_only=True):
     config: dict[str, Any] = {}
     seed: int = 0
     mixed_precision: bool = True
+    compiled: bool = False
+    """Whether steps are compiled for the machine, which gives other last bits: see `acceleration`."""
     examples: Examples = Examples()
     objective: Objective = Objective()
     optimiser: Optimiser = Optimiser()
@@ -107,6 +109,8 @@ class Recipe(Part, frozen=True, kw_only=True):
     def digest(self) -> str:
         """The sha256 of what must not change between a checkpoint and the run that goes on from it."""
         fixed = {name: value for name, value in msgspec.to_builtins(self).items() if name != "budget"}
+        if not self.compiled:  # runs that are older than the key go on
+            del fixed["compiled"]
         return hashlib.sha256(msgspec.json.encode(fixed, order="sorted")).hexdigest()
 
 

@@ -202,6 +202,10 @@ class BandSplitRnn(SpectralNetwork):
         """All sources but the last."""
         return self.config.sources[:-1]
 
+    def compilable(self) -> tuple[nn.Module, ...]:
+        """All between the transforms, whose complex numbers compilers leave alone."""
+        return (self.masker,)
+
     def state(self, batch: int) -> State:
         """Silence, for the windows, the overlap, the GRUs and the filter."""
         sizes, channels = self.sizes, self.channels

@@ -96,6 +96,10 @@ class Network(nn.Module):
         """Where the weights lie."""
         return next(self.parameters()).device
 
+    def compilable(self) -> tuple[nn.Module, ...]:
+        """Parts that a compiler makes faster in training; an architecture names them."""
+        return ()
+
     @abstractmethod
     def forward(self, mix: Tensor) -> Tensor:
         """Raw estimates of `estimated`.
