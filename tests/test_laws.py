@@ -18,6 +18,7 @@ from plugin_bridge.separation.rate import at_rate
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
 from plugin_bridge.separation.stream import Reblocked
 from plugin_bridge.separation.windowed import Windowed
+from tests.graph_models import drawn, in_onnx_runtime
 
 WRAPPED = {
     "bands at 48 kHz": lambda: at_rate(catalogue.load("bands"), 48000),
@@ -28,6 +29,8 @@ WRAPPED = {
     "repet at 48 kHz": lambda: at_rate(catalogue.load("repet"), 48000),
     "spectral subtraction in windows": lambda: Windowed(catalogue.load("spectral_subtraction"), 40000, 30000),
     "mono bands with a small hop": lambda: Bands(channels=1, hop=32, taps=129),
+    "a network in ONNX Runtime": lambda: in_onnx_runtime(drawn()),
+    "a network in ONNX Runtime in 8 bits": lambda: in_onnx_runtime(drawn(), "int8"),
 }
 UNTRAINED = {
     f"{architecture} {preset}": (architecture, preset)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def data(folder: str) -> set[str]:
     """The data files of a folder, as paths from the repository's root."""
-    files = (path for path in (ROOT / folder).rglob("*") if path.suffix in {".toml", ".safetensors"})
+    files = (path for path in (ROOT / folder).rglob("*") if path.suffix in {".toml", ".safetensors", ".onnx"})
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 

@@ -45,7 +45,7 @@ def _show(name: str) -> None:
 
     card = catalogue.card(name)
     for field in msgspec.structs.fields(card):
-        value = getattr(card, field.name)
+        value = msgspec.to_builtins(getattr(card, field.name))
         if value not in (None, {}, []):
             print(f"{field.name}: {_readable(value)}")
     print(f"model hash: {catalogue.model_hash(name)}")

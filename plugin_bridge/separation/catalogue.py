@@ -19,10 +19,12 @@ import msgspec
 from plugin_bridge.errors import ModelError
 from plugin_bridge.folders import data_folders
 from plugin_bridge.separation import networks
+from plugin_bridge.separation.card import Card
 from plugin_bridge.separation.device import check_device
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
 
 if TYPE_CHECKING:
+    from plugin_bridge.separation.graph_separator import GraphSeparator
     from plugin_bridge.separation.network_separator import NetworkSeparator
 
 _CLASSICAL = {
@@ -45,32 +47,8 @@ NAME = re.compile(r"[a-z0-9_-]+")
 
 
 _NETWORK_SEPARATOR = "plugin_bridge.separation.network_separator"
+_GRAPH_SEPARATOR = "plugin_bridge.separation.graph_separator"
 _RUN_KEYS = ("shifts", "seed")  # what a config may say of running a network, beside the network's own
-
-
-class Card(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What a model folder says about itself; `latency`, `hop` in frames at `sample_rate` Hz.
-
-    The card of a network names the file of its `weights`, beside the card, and its `sha256`.
-    """
-
-    architecture: str
-    summary: str
-    sources: list[str]
-    sample_rate: int
-    channels: int
-    streaming: bool
-    licence: str
-    source: str
-    strengths: str
-    limits: str
-    latency: int | None = None
-    hop: int | None = None
-    window_seconds: float | None = None
-    weights: str | None = None
-    sha256: str | None = None
-    scores: dict[str, str | int | float] = msgspec.field(default_factory=dict)
-    config: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def names() -> list[str]:
@@ -213,6 +191,12 @@ def describe(separator: Separator) -> dict[str, Any]:
     """
     if type(separator).__module__ == _NETWORK_SEPARATOR:
         return _describe_network(separator)
+    if type(separator).__module__ == _GRAPH_SEPARATOR:
+        its: Any = separator
+        return {
+            "architecture": its.facts.architecture,
+            "config": {**its.facts.config, "weights": its.weights},
+        }
     for architecture in _CLASSICAL:
         kind = type(separator)
         if (kind.__module__, kind.__name__) == (_module(architecture), _CLASSICAL[architecture]):
@@ -233,22 +217,63 @@ def _describe_network(separator: Any) -> dict[str, Any]:
     return {"architecture": separator.network.architecture, "config": config}
 
 
-def _trained(folder: Path, its: Card, config: dict[str, Any], device: str) -> "NetworkSeparator":
+def _trained(folder: Path, its: Card, config: dict[str, Any], device: str) -> Separator:
     """The separator of a network's folder. Raises `ModelError`, and `ValueError` for a bad config."""
-    # torch takes seconds to import, and methods without weights never need it.
-    from plugin_bridge.separation import checkpoint
-    from plugin_bridge.separation.network_separator import NetworkSeparator
-
     weights = its.weights or ""
     if its.sha256 is None or Path(weights).name != weights:
         raise ModelError(
             f"the card of model '{folder.name}' must name a file beside it as weights, and its sha256, "
             f"got '{weights}' and {its.sha256}"
         )
+    graph = _graph(folder, its, config) if device in ("auto", "cpu") else None
+    return graph or _in_torch(folder / weights, its, config, device)
+
+
+def _graph(folder: Path, its: Card, config: dict[str, Any]) -> "GraphSeparator | None":
+    """The separator of a network's graph, if it has one of this config that can run here.
+
+    One step of one stream is too little work for an accelerator to be faster. Raises `ModelError`.
+    """
+    from plugin_bridge.separation import engine
+
+    if its.engine is None or not engine.available():
+        return None
+    if Path(its.engine.graph).name != its.engine.graph:
+        raise ModelError(
+            f"the card of model '{folder.name}' must name a file beside it as its engine's graph, "
+            f"got '{its.engine.graph}'"
+        )
+    from plugin_bridge.separation.graph_separator import GraphSeparator
+
+    files = engine.Files(
+        folder / its.engine.graph,
+        its.engine.sha256,
+        folder / str(its.weights),
+        str(its.sha256),
+        its.engine.precision,
+    )
+    separator = GraphSeparator(files)
+    facts = separator.facts
+    other = [key for key, value in its.config.items() if key != "preset" and facts.config.get(key) != value]
+    if facts.architecture != its.architecture or other:
+        what = f"{other[0]} {its.config[other[0]]}" if other else its.architecture
+        raise ModelError(
+            f"the graph of model '{folder.name}' must be of what its card describes, got one not of {what}; "
+            "export it again or mend the card"
+        )
+    return separator if config in (its.config, facts.config) else None
+
+
+def _in_torch(weights: Path, its: Card, config: dict[str, Any], device: str) -> "NetworkSeparator":
+    """The separator of a network in PyTorch. Raises `ModelError`, and `ValueError` for a bad config."""
+    # torch takes seconds to import, and methods without weights never need it.
+    from plugin_bridge.separation import checkpoint
+    from plugin_bridge.separation.network_separator import NetworkSeparator
+
     run = {key: config[key] for key in _RUN_KEYS if key in config}
     rest = {key: value for key, value in config.items() if key not in _RUN_KEYS}
     networks.config(its.architecture, rest)  # a bad card is another fault than a bad file
-    network = checkpoint.load(folder / weights, sha256=its.sha256, architecture=its.architecture, config=rest)
+    network = checkpoint.load(weights, sha256=its.sha256, architecture=its.architecture, config=rest)
     return NetworkSeparator(network, device=device, weights=its.sha256, **run)
 
 
@@ -261,6 +286,8 @@ def model_hash(name: str) -> str:
     for weights in sorted(model_folder(name).glob("*.safetensors")):
         with weights.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
+    if its.engine is not None:
+        digest.update(its.engine.sha256.encode())
     return digest.hexdigest()
 
 

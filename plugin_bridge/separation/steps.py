@@ -79,7 +79,7 @@ def completed(estimates: Stems, mix: Audio, sources: int) -> Stems:
     A source that is not estimated is what the others leave.
     Shape: `(estimated, channels, frames)` and `(channels, frames)` to `(sources, channels, frames)`.
     """
-    estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
+    estimates = _finite(estimates)
     if len(estimates) < sources:
         estimates = np.concatenate((estimates, (mix - estimates.sum(axis=0))[None]))
     return np.ascontiguousarray(estimates, np.float32)
@@ -90,5 +90,10 @@ def consistent(estimates: Stems, mix: Audio, sources: int) -> Stems:
 
     Shape: as `completed`.
     """
-    estimates = np.where(np.isfinite(estimates), estimates, np.float32(0))
+    estimates = _finite(estimates)
     return close(estimates, mix) if len(estimates) < sources else share(estimates, mix)
+
+
+def _finite(estimates: Stems) -> Stems:
+    fine = np.isfinite(estimates)
+    return estimates if fine.all() else np.where(fine, estimates, np.float32(0))

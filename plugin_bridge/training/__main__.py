@@ -1,4 +1,4 @@
-"""`python -m plugin_bridge.training COMMAND`: train networks, score them, write tables, compose songs."""
+"""`python -m plugin_bridge.training COMMAND`: train, export and score networks, write tables, compose songs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ COMMANDS = {
     "table": "table_command",
     "figures": "figures_command",
     "models": "models_table",
+    "export": "export_command",
     "compose": "composer_command",
     "compose-report": "composer_report_command",
 }

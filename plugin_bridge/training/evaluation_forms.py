@@ -9,6 +9,7 @@ import numpy as np
 import soxr
 
 from plugin_bridge.errors import ModelError
+from plugin_bridge.separation.graph_separator import GraphSeparator
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.rate import at_rate
 from plugin_bridge.separation.separator import Audio, Separator, Stems, StreamingSeparator
@@ -105,7 +106,7 @@ def separated(separator: Separator, group: Grouping) -> Form:
     return Form(CONSISTENT, estimate)
 
 
-def raw_output(separator: NetworkSeparator, group: Grouping) -> Form:
+def raw_output(separator: NetworkSeparator | GraphSeparator, group: Grouping) -> Form:
     """What the network itself gives, before the stems are made to sum to the mix.
 
     Windows, overlaps and offsets are as in the separator; a causal network runs as one stream over the song.

@@ -12,6 +12,8 @@ import msgspec
 
 from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import catalogue, checkpoint, networks
+from plugin_bridge.separation.card import Card
+from plugin_bridge.separation.graph_separator import GraphSeparator
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
 from plugin_bridge.training.oracle import KINDS
@@ -81,9 +83,9 @@ def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
     return _of_separator(folder.resolve().name, separator, its.config, its.architecture, device, shifts)
 
 
-def _card(path: Path) -> catalogue.Card:
+def _card(path: Path) -> Card:
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), catalogue.Card)
+        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Card)
     except (OSError, ValueError, msgspec.ValidationError) as error:
         raise ModelError(f"a card must be valid, got: {error}; mend {path}") from error
 
@@ -106,6 +108,10 @@ def _of_separator(
                 separator.network, device=device, shifts=shifts, weights=separator.weights
             )
         return Subject(_network_facts(name, separator, _notes_of_model(name)), separator)
+    if isinstance(separator, GraphSeparator):
+        if shifts > 1:
+            raise ValueError(f"shifts must be 1 for a causal network, got {shifts}")
+        return Subject(_graph_facts(name, separator), separator)
     if shifts > 1:
         raise ValueError(f"shifts must be 1 for a method without weights, got {shifts}")
     facts = Facts(
@@ -138,6 +144,24 @@ def _network_facts(name: str, separator: NetworkSeparator, training: dict[str, A
         streaming=True,
         latency_seconds=_latency_seconds(separator),
         training=training,
+    )
+
+
+def _graph_facts(name: str, separator: GraphSeparator) -> Facts:
+    """As `_network_facts`, whichever engine runs the network."""
+    contents, its = checkpoint.read(separator.files.weights), separator.facts
+    config = networks.values(networks.config(its.architecture, its.config))
+    if its.precision != "float32":
+        config["precision"] = its.precision
+    return Facts(
+        name=name,
+        architecture=its.architecture,
+        config=config,
+        sha256=contents.sha256,
+        parameters=sum(tensor.numel() for tensor in contents.tensors.values()),
+        streaming=True,
+        latency_seconds=_latency_seconds(separator),
+        training=checkpoint.training_notes(contents),
     )
 
 
