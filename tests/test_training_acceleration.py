@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from plugin_bridge.separation import checkpoint, networks
-from plugin_bridge.training import acceleration, fused_gru
+from plugin_bridge.separation.layers.band_mixing import BandAttention
+from plugin_bridge.training import acceleration, fused_attention, fused_gru, kernel_library
 from plugin_bridge.training.loop import Run
 from plugin_bridge.training.recipe import Budget, Examples, Optimiser, Recipe
 from plugin_bridge.training.remix import Batches
@@ -27,8 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning
 def compiler_missing() -> str:
     """Why nothing can be compiled here, or nothing."""
     try:
-        fused_gru.library()
-    except fused_gru.CompilerError as error:
+        kernel_library.library()
+    except kernel_library.CompilerError as error:
         return str(error)
     return ""
 
@@ -125,10 +126,42 @@ def test_fused_gru_survives_large_inputs():
 
 
 @needs_compiler
-def test_fused_gru_is_a_well_formed_operation():
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("steps", "bands", "heads", "features"), [(1, 1, 1, 5), (7, 36, 4, 16), (9, 40, 4, 24)]
+)
+def test_fused_attention_gives_what_torch_gives(threads, steps, bands, heads, features):
+    torch.manual_seed(steps + bands)
+    plain = BandAttention(heads * features, heads)
+    fused = fused_attention.FusedAttention(plain)
+    x = 3 * torch.randn(steps, bands, heads * features)
+    wanted = torch.randn(x.shape)
+    known = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found: list[list[Tensor]] = []
+    try:
+        for layer in (plain, fused):
+            layer.zero_grad()
+            given = x.clone().requires_grad_()
+            out = layer(given)
+            (out * wanted).sum().backward()
+            assert given.grad is not None
+            gradients = [one.grad.clone() for one in layer.parameters() if one.grad is not None]
+            found.append([out.detach(), given.grad, *gradients])
+    finally:
+        torch.set_num_threads(known)
+    assert len(found[0]) == 6
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).abs().max()) <= 1e-5 * max(1.0, float(one.abs().max()))
+
+
+@needs_compiler
+def test_fused_operations_are_well_formed():
     gru = nn.GRU(24, 24, batch_first=True)
     given = [torch.randn(2, 3, 4, 24, requires_grad=True), torch.randn(8, 24, requires_grad=True)]
     torch.library.opcheck(torch.ops.plugin_bridge.gru.default, (*given, *gru.parameters()))
+    asked = torch.randn(3, 5, 24, requires_grad=True)
+    torch.library.opcheck(torch.ops.plugin_bridge.attention.default, (asked, 2))
 
 
 @needs_compiler
@@ -173,12 +206,12 @@ def test_compiled_run_goes_on_to_the_same_bits(songs, tmp_path):
 
 def test_without_a_compiler_a_run_goes_on_with_a_note(songs, tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
-    fused_gru.library.cache_clear()
+    kernel_library.library.cache_clear()
     notes: list[str] = []
     try:
         outcome = run_of(songs, tmp_path / "run", steps=2, notes=notes).train()
     finally:
-        fused_gru.library.cache_clear()
+        kernel_library.library.cache_clear()
     assert outcome.finished
     assert sum("uncompiled" in line and "no-such-compiler" in line for line in notes) == 1
 

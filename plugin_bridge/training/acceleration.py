@@ -1,4 +1,4 @@
-"""Training steps made faster on the machine at hand: compiled parts, fused GRUs, memory that is kept."""
+"""Training steps made faster on the machine at hand: compiled parts, fused layers, memory that is kept."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from plugin_bridge.separation.layers.band_mixing import BandAttention
 from plugin_bridge.separation.networks.network import Network
-from plugin_bridge.training import fused_gru
+from plugin_bridge.training.fused_attention import FusedAttention
+from plugin_bridge.training.fused_gru import FusedGru, replaceable
+from plugin_bridge.training.kernel_library import CompilerError, library
 
 Note = Callable[[str], None]
 
@@ -26,11 +29,11 @@ def accelerated(network: Network, note: Note) -> None:
     if network.device.type == "cpu":
         keep_memory()
         try:
-            fused_gru.library()
-        except fused_gru.CompilerError as error:
+            library()
+        except CompilerError as error:
             note(f"training goes on uncompiled: {error}")
             return
-        fuse_recurrences(network)
+        fuse(network)
     for part in network.compilable():
         compile_part(part, note)
 
@@ -46,15 +49,23 @@ def keep_memory() -> None:
         tune(_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def fuse_recurrences(network: nn.Module) -> int:
-    """Put a `FusedGru` in the place of every GRU that it can stand for; how many there were."""
+def fuse(network: nn.Module) -> int:
+    """Put a fused layer in the place of every one that it can stand for; how many there were."""
     places = [(parent, *child) for parent in list(network.modules()) for child in parent.named_children()]
     found = 0
     for parent, name, child in places:
-        if fused_gru.replaceable(child):
-            setattr(parent, name, fused_gru.FusedGru(child))
+        fused = _fused(child)
+        if fused is not None:
+            setattr(parent, name, fused)
             found += 1
     return found
+
+
+def _fused(layer: nn.Module) -> nn.Module | None:
+    """What computes the same as a layer, with its parameters, or nothing."""
+    if replaceable(layer):
+        return FusedGru(layer)
+    return FusedAttention(layer) if isinstance(layer, BandAttention) else None
 
 
 def compile_part(part: nn.Module, note: Note) -> None:

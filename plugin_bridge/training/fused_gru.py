@@ -1,32 +1,17 @@
 """A GRU over time that trains several times faster on a processor than torch's, which steps through single
 matrix products and adds up the gradients of its weights step by step.
 
-What it computes is in `fused_gru.cpp`, which the machine's own compiler makes into a library once.
+What it computes is in `kernels/gru.cpp`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import TypeGuard
 
 import torch
-from platformdirs import user_cache_path
 from torch import Tensor, nn
 
-_SOURCE = Path(__file__).with_name("fused_gru.cpp")
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread")
-
-
-class CompilerError(RuntimeError):
-    """There is no C++ compiler, or it does not do its work."""
+from plugin_bridge.training.kernel_library import call, library
 
 
 class FusedGru(nn.Module):
@@ -69,7 +54,7 @@ def _gru(
     """
     given = [value.contiguous() for value in (x, before, w_in, w_hidden, b_in, b_hidden)]
     made = _empty(x, before)
-    library().gru_forward(_sizes(x, before), *_places([*given, *made]), torch.get_num_threads())
+    call("gru_forward", _sizes(x, before), [*given, *made])
     return made
 
 
@@ -96,7 +81,7 @@ def _gru_backward(
     made = _gradients(x, before, w_in, w_hidden)
     for value in made[2:]:
         value.zero_()
-    library().gru_backward(_sizes(x, before), *_places([*given, *made]), torch.get_num_threads())
+    call("gru_backward", _sizes(x, before), [*given, *made])
     return made
 
 
@@ -133,48 +118,5 @@ def _learn(ctx, wanted, _):  # type: ignore[no-untyped-def]
 _gru.register_autograd(_learn, setup_context=_keep)
 
 
-def _sizes(x: Tensor, before: Tensor) -> ctypes.Array[ctypes.c_int64]:
-    return (ctypes.c_int64 * 5)(*x.shape, before.shape[1])
-
-
-def _places(tensors: Sequence[Tensor]) -> list[ctypes.c_void_p]:
-    return [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
-
-
-@cache
-def library() -> ctypes.CDLL:
-    """The kernels, compiled by what `CXX` names, or by a compiler that is found, kept in the user's cache.
-
-    Raises `CompilerError` where that fails.
-    """
-    compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), None)
-    if compiler is None:
-        raise CompilerError("there must be a C++ compiler, got none; install g++ or clang++")
-    # What the compiler says of itself and of this processor decides what it makes.
-    known = _output([compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull])
-    key = hashlib.sha256(known + _SOURCE.read_bytes() + " ".join(_FLAGS).encode()).hexdigest()[:16]
-    folder = user_cache_path("plugin-bridge") / "kernels"
-    path = folder / f"fused_gru-{key}.so"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as aside:  # others may compile the same at this moment
-            fresh = Path(aside) / path.name
-            _output([compiler, *_FLAGS, str(_SOURCE), "-o", str(fresh)])
-            fresh.replace(path)
-    made = ctypes.CDLL(str(path))
-    made.gru_kept.restype, made.gru_kept.argtypes = ctypes.c_int64, [ctypes.c_int64]
-    for name, tensors in (("gru_forward", 8), ("gru_backward", 13)):
-        function = getattr(made, name)
-        function.restype = None
-        function.argtypes = [ctypes.POINTER(ctypes.c_int64), *[ctypes.c_void_p] * tensors, ctypes.c_int64]
-    return made
-
-
-def _output(words: list[str]) -> bytes:
-    try:
-        return subprocess.run(words, check=True, capture_output=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or str(error).encode()
-        raise CompilerError(
-            f"{words[0]} must compile, got: {said.decode(errors='replace').strip()}"
-        ) from error
+def _sizes(x: Tensor, before: Tensor) -> tuple[int, ...]:
+    return *x.shape, before.shape[1]
