@@ -180,15 +180,28 @@ def test_nothing_grows_in_a_long_stream() -> None:
 
 
 def test_level_alone_changes_little_above_the_quietest() -> None:
-    split, x = BandSplit(((4, 4),), 2, 6), torch.randn(1, 3, 16, 2)
+    split, x = BandSplit(((4, 4),), 1, 6), torch.randn(1, 3, 16, 2)
     with torch.no_grad():
         split.level.zero_()
         assert torch.allclose(split(x), split(0.01 * x), atol=1e-3)
     assert split(0 * x).isfinite().all()
 
 
+def test_bands_are_told_powers_of_channels_sum_and_difference() -> None:
+    split = BandSplit(((1, 4),), 2, 3, magnitudes=True)
+    x = torch.randn(1, 1, 4, 4)
+    turned = torch.view_as_real(torch.view_as_complex(x.reshape(1, 1, 4, 2, 2)) * 1j).reshape(1, 1, 4, 4)
+    with torch.no_grad():
+        for weights in split.weights:
+            weights.reshape(4, 8, 3)[:, :4] = 0  # leaves the powers, which no turn of the phase changes
+        assert torch.allclose(split(x), split(turned), atol=1e-5)
+        swapped = x[..., [2, 3, 0, 1]]
+        assert not torch.allclose(split(x), split(swapped), atol=1e-2)
+    assert split(0 * x).isfinite().all()
+
+
 def test_bands_see_their_own_bins_only() -> None:
-    split, x = BandSplit(((2, 3), (1, 5)), 4, 6), torch.randn(1, 2, 12, 4)
+    split, x = BandSplit(((2, 3), (1, 5)), 2, 6), torch.randn(1, 2, 12, 4)
     before, x[:, :, 7] = split(x), 9.0
     changed = (split(x) - before).abs().amax(dim=(0, 1, 3)) > 0
     assert before.shape == (1, 2, 3, 6)

@@ -13,7 +13,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from plugin_bridge.errors import AudioFileError
-from plugin_bridge.training.augmentation_variants import ORIGINAL, Variant, drawn_variants, parsed_variants
+from plugin_bridge.training.augmentation_variants import (
+    ORIGINAL,
+    Variant,
+    drawn_variants,
+    parsed_variants,
+    varied,
+)
 from plugin_bridge.training.cache import CachedSong, cached_songs, default_cache, open_entry
 from plugin_bridge.training.datasets import Track, find_songs, read_track
 
@@ -297,6 +303,19 @@ def test_variants_are_cached_beside_the_original(tmp_path: Path) -> None:
     heard = np.abs(np.fft.rfft(varied.stems()[0, 0, RATE : 2 * RATE]))
     assert abs(int(np.argmax(heard)) - 880) <= 5
     assert open_entry(entries(tmp_path / "cache")[0]).sources == SOURCES
+
+
+def test_a_change_of_speed_is_a_resampled_song() -> None:
+    """Where pitch and tempo change together, a tone keeps its level and gains no others."""
+    tone = np.sin(np.arange(4 * RATE) * 2 * np.pi * 440 / RATE).astype(np.float32) * 0.3
+    song = np.stack([np.stack([tone, tone]), np.zeros((2, 4 * RATE), np.float32)])
+    fast = varied(song, RATE, Variant(12, 2.0))
+    assert fast.shape == (2, 2, 2 * RATE)
+    wanted = 0.3 * np.sin(np.arange(2 * RATE) * 2 * np.pi * 880 / RATE)
+    assert np.abs(fast[0, :, 1000:-1000] - wanted[1000:-1000]).max() < 1e-3
+    assert not fast[1].any()
+    assert Variant(-2, 0.8909).is_speed
+    assert not Variant(-2, 1.0).is_speed
 
 
 def test_variants_are_checked_and_drawn_by_seed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -12,13 +13,14 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from plugin_bridge.errors import ModelError
+from plugin_bridge.errors import AudioFileError, ModelError
 from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.networks.network import CausalNetwork
 from plugin_bridge.training.__main__ import main
 from plugin_bridge.training.loop import Run
-from plugin_bridge.training.losses import loss_of
+from plugin_bridge.training.losses import loss_of, spectrum_loss
 from plugin_bridge.training.recipe import Budget, Examples, Objective, Optimiser, Recipe, load_recipe
 from plugin_bridge.training.remix import Batches
 from plugin_bridge.training.songs import batches_of
@@ -135,6 +137,20 @@ def test_folder_with_a_run_is_not_overwritten(songs, tmp_path):
         run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache")
 
 
+def test_songs_that_lack_stems_are_silent_there(songs, tmp_path):
+    singing = tmp_path / "singing"
+    (singing / "alone").mkdir(parents=True)
+    shutil.copy(songs / "song 0" / "vocals.wav", singing / "alone")
+    which = recipe(examples={"remix": 0.0, "silent": 1.0})
+    with pytest.raises(AudioFileError, match="must hold the stem 'accompaniment'"):
+        batches_of(which, [singing], tmp_path / "cache")
+    batches = batches_of(which, [songs], tmp_path / "cache", partial=[singing])
+    assert len(batches.songs) == 4
+    lone = batches_of(which, [], tmp_path / "cache", partial=[singing]).batch(0)
+    assert lone.stems[:, 0].any()
+    assert not lone.stems[:, 1:].any()
+
+
 def test_run_of_another_recipe_is_not_gone_on_with(songs, tmp_path):
     run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache").train()
     with pytest.raises(ModelError, match="this very recipe"):
@@ -184,6 +200,19 @@ def test_losses_are_zero_for_the_stems_themselves_and_finite_for_silence(distanc
     estimates = torch.zeros_like(stems).requires_grad_()
     loss(estimates, stems).backward()
     assert bool(torch.isfinite(estimates.grad).all())
+
+
+def test_one_spectrum_of_the_difference_is_the_distance_of_two(tmp_path):
+    draw = torch.Generator().manual_seed(1)
+    one, other = torch.randn(2, 1, 2, 3, 2, 5000, generator=draw)
+    window = torch.hann_window(512)
+    spectra = [
+        torch.stft(x.reshape(-1, 5000), 512, 128, window=window, return_complex=True) * (2 / 512)
+        for x in (one, other)
+    ]
+    apart = torch.view_as_real(spectra[0] - spectra[1])
+    assert torch.allclose(spectrum_loss("l1", [512])(one, other), apart.abs().mean(), rtol=1e-4)
+    assert torch.allclose(spectrum_loss("l2", [512])(one, other), apart.square().mean(), rtol=1e-4)
 
 
 def test_what_a_network_leaves_to_the_rest_is_learned_from_too(songs, tmp_path):

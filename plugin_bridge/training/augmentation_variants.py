@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pedalboard
+import soxr
 
-from plugin_bridge.separation.separator import Stems
+from plugin_bridge.separation.separator import Audio, Stems
+
+SPEED_TOLERANCE = 1e-3
+"""How far, relatively, tempo may be from what pitch says for a change of speed."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Variant:
             raise ValueError(f"a variant's semitones must be in -12..12, got {self.semitones}")
         if not 0.5 <= self.tempo <= 2:
             raise ValueError(f"a variant's tempo must be in 0.5..2, got {self.tempo}")
+
+    @property
+    def is_speed(self) -> bool:
+        """Whether pitch and tempo change together, as of a tape that runs faster or slower."""
+        return abs(self.tempo / 2 ** (self.semitones / 12) - 1) < SPEED_TOLERANCE
 
     @property
     def suffix(self) -> str:
@@ -52,6 +61,8 @@ def drawn_variants(seed: int, count: int, *, semitones: float = 3.0, tempo: floa
 def varied(stems: Stems, sample_rate: int, variant: Variant) -> Stems:
     """All stems by one stretch, of equal length: `frames / tempo`, by Rubber Band's phase vocoder.
 
+    Where pitch and tempo change together they are resampled instead, a hundred times faster and without a
+    trace.
     Shape: `(sources, channels, frames)` to `(sources, channels, round(frames / tempo))`.
     """
     if variant == ORIGINAL:
@@ -60,12 +71,19 @@ def varied(stems: Stems, sample_rate: int, variant: Variant) -> Stems:
     out = np.zeros((*stems.shape[:2], frames), np.float32)
     for done, stem in zip(out, stems, strict=True):
         if stem.any():
-            stretched = pedalboard.time_stretch(
-                stem, sample_rate, variant.tempo, variant.semitones, preserve_formants=False
-            )
+            stretched = _stretched(stem, sample_rate, variant)
             kept = min(frames, stretched.shape[-1])
             done[:, :kept] = stretched[:, :kept]
     return out
+
+
+def _stretched(stem: Audio, sample_rate: int, variant: Variant) -> Audio:
+    if variant.is_speed:
+        resampled: Audio = soxr.resample(stem.T, variant.tempo, 1.0, quality="HQ").T
+        return resampled
+    return pedalboard.time_stretch(
+        stem, sample_rate, variant.tempo, variant.semitones, preserve_formants=False
+    )
 
 
 def parsed_variants(texts: Sequence[Sequence[float]]) -> list[Variant]:

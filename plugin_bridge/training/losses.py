@@ -42,12 +42,15 @@ def loss_of(objective: Objective) -> Loss:
 
 
 def spectrum_loss(distance: str, windows: Sequence[int]) -> Loss:
-    """A distance of complex spectra, real and imaginary parts as numbers, averaged over the windows."""
+    """A distance of complex spectra, real and imaginary parts as numbers, averaged over the windows.
+
+    Distances see only differences and spectra are linear, so that one spectrum, that of the difference, does.
+    """
     measure = _DISTANCES[distance]
 
     def loss(estimates: Tensor, stems: Tensor) -> Tensor:
-        losses = [measure(_spectrum(estimates, size), _spectrum(stems, size)) for size in windows]
-        return torch.stack(losses).mean()
+        spectra = [_spectrum(estimates - stems, size) for size in windows]
+        return torch.stack([measure(each, torch.zeros_like(each)) for each in spectra]).mean()
 
     return loss
 
@@ -77,6 +80,5 @@ def _spectrum(audio: Tensor, size: int) -> Tensor:
     flat = audio.reshape(-1, audio.shape[-1]).float()
     if flat.shape[-1] <= size // 2:
         flat = nn.functional.pad(flat, (0, size // 2 + 1 - flat.shape[-1]))
-    window = torch.hann_window(size, device=audio.device)
-    spectra = torch.stft(flat, size, size // 4, window=window, return_complex=True)
-    return torch.view_as_real(spectra) * (2 / size)
+    window = torch.hann_window(size, device=audio.device) * (2 / size)
+    return torch.view_as_real(torch.stft(flat, size, size // 4, window=window, return_complex=True))

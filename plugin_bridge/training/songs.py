@@ -19,11 +19,13 @@ def batches_of(
     folders: Sequence[str | os.PathLike[str]],
     cache: str | os.PathLike[str] | None = None,
     *,
+    partial: Sequence[str | os.PathLike[str]] = (),
     rank: int = 0,
     note: Callable[[str], None] = print,
 ) -> Batches:
     """The batches that a recipe asks for, of all songs in the folders, decoded once into the cache.
 
+    Songs of the folders in `partial` may lack stems, which are silent in them; of singing alone, say.
     Raises `AudioFileError` for songs that cannot be used, `ModelError` for a config that cannot be built.
     """
     try:
@@ -31,10 +33,12 @@ def batches_of(
     except ValueError as error:
         raise ModelError(f"a recipe must describe a network that can be built: {error}") from error
     songs = [song for folder in folders for song in find_songs(Path(folder), config.sources)]
+    for folder in partial:
+        songs += find_songs(Path(folder), config.sources, silent=config.sources)
     if not songs:
         raise AudioFileError(
             f"training must have songs with {', '.join(config.sources)}, got none in "
-            f"{', '.join(str(folder) for folder in folders)}; choose other folders"
+            f"{', '.join(str(folder) for folder in (*folders, *partial))}; choose other folders"
         )
     cached = cached_songs(
         songs,

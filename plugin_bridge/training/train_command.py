@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("recipe", metavar="RECIPE.toml", help="what to train, and how; see models/*/recipe.toml")
     add("--data", action="append", required=True, metavar="DIR", help="songs with stems; may be repeated")
+    add("--partial-data", action="append", default=[], metavar="DIR",
+        help="songs that may lack stems, such as singing alone; may be repeated")  # fmt: skip
     add("-o", "--output", metavar="DIR", default="runs", help="the run's folder (default: runs)")
     add("--minutes", type=float, metavar="N", help="how long to train, in place of the recipe's budget")
     add("--steps", type=int, metavar="N", help="how many steps to train, in place of the recipe's budget")
@@ -40,7 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.recipe, smoke=arguments.smoke)
     recipe = _with_budget(recipe, arguments.minutes, arguments.steps)
     ranks = Ranks.of_environment()
-    batches = batches_of(recipe, arguments.data, arguments.cache, rank=ranks.rank, note=print)
+    batches = batches_of(
+        recipe,
+        arguments.data,
+        arguments.cache,
+        partial=arguments.partial_data,
+        rank=ranks.rank,
+        note=print,
+    )
     training = Run(
         recipe,
         batches,

@@ -27,14 +27,24 @@ def bands_of(ranges: Ranges) -> int:
     return sum(bands for bands, _ in ranges)
 
 
+_FAINT = 1e-4
+"""Power under which a bin tells nothing, its band being at unit level."""
+
+
 class BandSplit(nn.Module):
-    """Features of each band from its bins at unit level and from that level, of each step by itself."""
+    """Features of each band from its bins at unit level and from that level, of each step by itself.
+
+    With `magnitudes` the layer is also given logarithms of each bin's power, of every channel and, of two
+    channels, of their sum and difference: what no linear layer can tell from real and imaginary parts.
+    """
 
     belongs: Tensor
 
-    def __init__(self, ranges: Ranges, given: int, made: int) -> None:
+    def __init__(self, ranges: Ranges, channels: int, made: int, *, magnitudes: bool = False) -> None:
         super().__init__()
-        self.ranges, self.given, self.bins = ranges, given, bins_of(ranges)
+        self.ranges, self.bins, self.magnitudes = ranges, bins_of(ranges), magnitudes
+        powers = 4 if channels == 2 else channels
+        self.given = given = 2 * channels + (powers if magnitudes else 0)
         self.weights = nn.ParameterList(_drawn(bands, width * given, made) for bands, width in ranges)
         self.level = nn.Parameter(0.1 * torch.randn(bands_of(ranges), made))
         self.bias = nn.Parameter(torch.zeros(bands_of(ranges), made))
@@ -44,12 +54,17 @@ class BandSplit(nn.Module):
         self.register_buffer("belongs", belongs, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: `(batch, steps, bins, given)` to `(batch, steps, bands, made)`; other bins are left out."""
+        """Shape: `(batch, steps, bins, 2 * channels)` to `(batch, steps, bands, made)`.
+
+        Further bins are left out.
+        """
         batch, steps = x.shape[:2]
-        x = x[:, :, : self.bins].reshape(batch * steps, self.bins, self.given)
+        x = x[:, :, : self.bins].reshape(batch * steps, self.bins, -1)
         with torch.autocast(x.device.type, enabled=False):  # what is quiet would be nothing in half precision
             power = x.square().mean(dim=-1) @ self.belongs + _QUIET  # (batch * steps, bands)
             x = x * (power.rsqrt() @ self.belongs.sign().T)[..., None]
+            if self.magnitudes:
+                x = torch.cat((x, _log_powers(x)), dim=-1)
         made, at = [], 0
         for (bands, width), weights in zip(self.ranges, self.weights, strict=True):
             part = x[:, at : at + bands * width].reshape(batch * steps, bands, width * self.given)
@@ -86,6 +101,18 @@ class BandMerge(nn.Module):
             at += bands
         whole = torch.cat(made, dim=2) + self.bias
         return whole.reshape(batch, steps, *whole.shape[1:])
+
+
+def _log_powers(x: Tensor) -> Tensor:
+    """Logarithms of the power of each channel and, of two, of their sum and difference.
+
+    Shape: `(..., 2 * channels)`, real and imaginary parts side by side, to `(..., channels)` or `(..., 4)`.
+    """
+    pairs = x.reshape(*x.shape[:-1], -1, 2)
+    if pairs.shape[-2] == 2:
+        left, right = pairs[..., :1, :], pairs[..., 1:, :]
+        pairs = torch.cat((pairs, left + right, left - right), dim=-2)
+    return 0.25 * (pairs.square().sum(dim=-1) + _FAINT).log()
 
 
 def _drawn(count: int, given: int, made: int) -> nn.Parameter:

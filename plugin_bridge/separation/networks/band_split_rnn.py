@@ -34,14 +34,15 @@ from plugin_bridge.separation.networks.network import NetworkConfig, SpectralNet
 class BandSplitRnnConfig(NetworkConfig):
     """Sizes: windows and hop in frames, `ranges` of bands of one width in bins, `layers` of `width` features.
 
-    `hidden` are the features of each source from which its masks come. The deep filter reaches
-    `filter_frames` steps back and `filter_reach` bins to either side in the lowest `filter_ranges` ranges;
-    none of them leaves it out.
+    With `magnitudes` the bands are also told the powers of their bins. `hidden` are the features of each
+    source from which its masks come. The deep filter reaches `filter_frames` steps back and `filter_reach`
+    bins to either side in the lowest `filter_ranges` ranges; none of them leaves it out.
     """
 
     window: int = 2048
     synthesis: int = 1024
     hop: int = 512
+    magnitudes: bool = False
     ranges: Ranges = ((10, 4), (10, 8), (8, 16), (6, 32), (4, 64), (2, 164))
     width: int = 96
     layers: int = 4
@@ -135,7 +136,7 @@ class BandMasker(nn.Module):
         super().__init__()
         sources, numbers = len(config.sources) - 1, 2 * config.channels
         self.bins, self.hidden = bins_of(config.ranges), config.hidden
-        self.split = BandSplit(config.ranges, numbers, config.width)
+        self.split = BandSplit(config.ranges, config.channels, config.width, magnitudes=config.magnitudes)
         self.layers = nn.ModuleList(BandLayer(config) for _ in range(config.layers))
         self.last = nn.LayerNorm(config.width)
         self.heads = nn.Linear(config.width, sources * config.hidden)
