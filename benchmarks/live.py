@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,15 @@ def measure(model: str, seconds: float) -> dict[str, Any]:
 
 def row(model: str, neighbour: bool, status: dict[str, Any]) -> tuple[str, ...]:
     """One line of the table."""
-    times = " / ".join(f"{status[f'worker_{part}_ms']:.2f}" for part in ("p50", "p99", "p999", "worst"))
+    took = {part: status[f"worker_{part}_ms"] for part in ("p50", "p99", "p999", "worst")}
+    times = " / ".join(f"{ms:.2f}" for ms in took.values())
+    shares = " / ".join(f"{took[part] / status['hop_ms']:.0%}" for part in ("p50", "p99", "p999"))
     return (
         f"`{model}`",
         "a busy process" if neighbour else "nothing of ours",
         f"{status['hop_ms']:.1f}",
         times,
+        shares,
         f"{status['load']:.1%}",
         f"{status['own_misses']} of {status['hops']}",
         str(status["machine_late"]),
@@ -94,10 +97,16 @@ def row(model: str, neighbour: bool, status: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def table(minutes: float) -> Table:
-    """Measure the lightest and the heaviest model, alone and beside a busy process."""
+def usual() -> tuple[str, ...]:
+    """The lightest model, the heaviest one, and every one that has an engine of its own."""
+    engined = [model for model in catalogue.names() if catalogue.card(model).engine is not None]
+    return tuple(dict.fromkeys(("bands", *engined, heaviest())))
+
+
+def table(minutes: float, models: Sequence[str]) -> Table:
+    """Measure models, alone and beside a busy process."""
     rows = []
-    for model in dict.fromkeys(("bands", heaviest())):
+    for model in models:
         for neighbour in (False, True):
             with beside(neighbour):
                 rows.append(row(model, neighbour, measure(model, 60 * minutes)))
@@ -108,6 +117,7 @@ def table(minutes: float) -> Table:
             "beside",
             "hop, ms",
             "p50 / p99 / p99.9 / max, ms",
+            "p50 / p99 / p99.9 of the hop",
             "load",
             "own misses",
             "late by the machine",
@@ -117,23 +127,25 @@ def table(minutes: float) -> Table:
         rows=tuple(rows),
         note=f"Paced driver, noise at {RATE / 1000:g} kHz in blocks of {BLOCK}, {minutes:g} minutes each; "
         "safety as the engine measures it at its start. An own miss is a hop whose own processor time was "
-        "longer than the hop; late by the machine is one that only waited. The second model is the heaviest "
-        "that streams. "
+        "longer than the hop; late by the machine is one that only waited. Models: the lightest, "
+        "those with an engine of their own, and the heaviest that streams, or the one named. "
         "Other programs used the machine meanwhile. " + machine("numpy", "scipy"),
     )
 
 
 def run() -> Table:
-    """Measure for as long as usual."""
-    return table(MINUTES)
+    """Measure what is usual for as long as usual."""
+    return table(MINUTES, usual())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="for each of four runs")
-    minutes = parser.parse_args().minutes
-    measured = table(minutes)
-    publish(name, measured, Path(__file__).resolve().parent.parent)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for each run, two for a model")
+    parser.add_argument("--model", action="append", default=[], help="only this one, and publish nothing")
+    arguments = parser.parse_args()
+    measured = table(arguments.minutes, arguments.model or usual())
+    if not arguments.model:
+        publish(name, measured, Path(__file__).resolve().parent.parent)
     print(measured.markdown())
 
 

@@ -1,28 +1,31 @@
-"""What a step of the live network takes in each engine that can run it: PyTorch in three forms, ONNX Runtime.
+"""What a step of a live network takes in each engine that can run it: PyTorch in three forms, ONNX Runtime.
 
-Fourier transforms are PyTorch's in all of them; what lies between is what an engine runs. Weights are random:
-they cost what trained ones cost. Needs onnx and onnxruntime, and a C++ compiler for torch.compile.
+A step has its Fourier transforms in it, by PyTorch or, beside ONNX Runtime, by numpy. A stream is what the
+product runs: a step, the gate, and stems that sum to the mix. Weights are random where no model of the
+catalogue is named: they cost what trained ones cost. Needs onnx, and a C++ compiler for torch.compile.
 """
 
 from __future__ import annotations
 
-import io
-import logging
+import argparse
 import os
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.tables import Table, machine
-from plugin_bridge.separation import networks
+from benchmarks.tables import Table, machine, publish
+from plugin_bridge.separation import catalogue, checkpoint, networks
+from plugin_bridge.separation.engine import Files, GraphSteps, Precision
+from plugin_bridge.separation.graph_separator import GraphSeparator
+from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.networks.band_split_rnn import BandSplitRnn
+from plugin_bridge.training.export import export, write
 
 name = "live_step"
 
@@ -30,17 +33,23 @@ PRESETS = ("live", "small", "low_latency")
 HOPS, WARM_UP = 600, 60
 TURN = 20
 """Hops that an engine runs before the next has its turn."""
-GIVEN, MADE = ("spectra", "hidden", "before"), ("estimates", "hidden_after", "before_after")
 
-Run = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Middle = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """From spectra and state to the estimates' spectra and state, as `BandMasker`."""
+
+Hop = Callable[[np.ndarray], np.ndarray]
+"""From `(channels, hop)` to `(estimated or sources, channels, hop)`."""
+
+EAGER = "PyTorch, eager"
+LEVELS = {"at full scale": 1e3, "at -400 dBFS": 1e-20, "of denormals": 1e-40, "of silence": 0.0}
+"""What a stream must not take longer for; one network shows it."""
 
 
 class Steps:
-    """A network's stream whose middle an engine runs."""
+    """A network's steps whose middle runs in some form of PyTorch."""
 
-    def __init__(self, network: BandSplitRnn, run: Run) -> None:
-        self._network, self._run, self._state = network, run, network.state(1)
+    def __init__(self, network: BandSplitRnn, middle: Middle) -> None:
+        self._network, self._middle, self._state = network, middle, network.state(1)
 
     @torch.inference_mode()
     def __call__(self, block: np.ndarray) -> np.ndarray:
@@ -48,93 +57,52 @@ class Steps:
         state, network = self._state, self._network
         heard = torch.cat((state["heard"], torch.from_numpy(block)[None]), dim=-1)
         spectra = network.analysed(heard).contiguous()
-        estimates, hidden, before = self._run(spectra, state["hidden"], state["spectra"])
+        estimates, hidden, before = self._middle(spectra, state["hidden"], state["spectra"])
         stems, begun = network.synthesised(estimates, state["begun"])
         kept = heard[..., network.hop :]
         self._state = {"heard": kept, "begun": begun, "hidden": hidden, "spectra": before}
         return stems[0].numpy()
 
 
-def examples(network: BandSplitRnn) -> tuple[Tensor, Tensor, Tensor]:
-    """What the middle of a step is given."""
-    state = network.state(1)
-    return (
-        network.analysed(torch.randn(1, network.channels, network.sizes.window)),
-        state["hidden"],
-        state["spectra"],
-    )
-
-
-def scripted(network: BandSplitRnn) -> Run:
+def scripted(network: BandSplitRnn) -> Middle:
     """Traced and frozen."""
-    traced: Run = torch.jit.freeze(torch.jit.trace(network.masker, examples(network)))
+    state = network.state(1)
+    spectra = network.analysed(torch.randn(1, network.channels, network.sizes.window))
+    given = (spectra, state["hidden"], state["spectra"])
+    traced: Middle = torch.jit.freeze(torch.jit.trace(network.middle, given))
     return traced
 
 
-def compiled(network: BandSplitRnn) -> Run:
+def compiled(network: BandSplitRnn) -> Middle:
     """By torch.compile with its defaults."""
-    made: Run = torch.compile(network.masker)
+    made: Middle = torch.compile(network.middle)
     return made
 
 
-def exported(network: BandSplitRnn) -> bytes:
-    """The middle of a step as an ONNX model."""
-    file = io.BytesIO()
-    torch.onnx.export(
-        network.masker,
-        examples(network),
-        file,
-        dynamo=False,
-        opset_version=17,
-        input_names=list(GIVEN),
-        output_names=list(MADE),
-    )
-    return file.getvalue()
-
-
-def in_onnx_runtime(network: BandSplitRnn) -> Run:
-    """The exported model in float32."""
-    return session(exported(network))
-
-
-def in_onnx_runtime_int8(network: BandSplitRnn) -> Run:
-    """The exported model, its matrices in 8 bits; GRUs stay in float32, as ONNX Runtime has none in 8."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+def graph_of(network: BandSplitRnn, precision: Precision) -> GraphSeparator:
+    """The network exported, as the product runs it."""
     with tempfile.TemporaryDirectory() as folder:
-        whole, small = Path(folder) / "whole.onnx", Path(folder) / "small.onnx"
-        whole.write_bytes(exported(network))
-        logging.disable(logging.WARNING)  # it lists what it leaves in float32
-        quantize_dynamic(whole, small, weight_type=QuantType.QInt8)
-        logging.disable(logging.NOTSET)
-        return session(small.read_bytes())
+        weights, graph = Path(folder) / "weights.safetensors", Path(folder) / "graph.onnx"
+        sha256 = checkpoint.save(network, weights)
+        exported = export(network, precision=precision, weights=sha256)
+        write(exported, graph)
+        return GraphSeparator(Files(graph, exported.sha256, weights, sha256, precision))
 
 
-def session(model: bytes) -> Run:
-    """A model in ONNX Runtime on one thread that does not spin."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    running = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    known = {given.name for given in running.get_inputs()}
-
-    def run(*given: Tensor) -> Any:
-        feed = {name: value.numpy() for name, value in zip(GIVEN, given, strict=True) if name in known}
-        return tuple(torch.from_numpy(made) for made in running.run(None, feed))
-
-    return run
-
-
-ENGINES: dict[str, Callable[[BandSplitRnn], Run]] = {
-    "PyTorch, eager": lambda network: network.masker,
-    "TorchScript": scripted,
-    "torch.compile": compiled,
-    "ONNX Runtime": in_onnx_runtime,
-    "ONNX Runtime, int8": in_onnx_runtime_int8,
-}
+def engines_of(network: BandSplitRnn, levels: Iterable[str]) -> dict[str, Hop]:
+    """Steps and streams by what runs them, one more for each of the levels."""
+    whole, small = graph_of(network, "float32"), graph_of(network, "int8")
+    return {
+        EAGER: Steps(network, network.middle),
+        "TorchScript": Steps(network, scripted(network)),
+        "torch.compile": Steps(network, compiled(network)),
+        "ONNX Runtime": GraphSteps(whole.graph).step,
+        "ONNX Runtime, int8": GraphSteps(small.graph).step,
+        "stream in PyTorch, eager": NetworkSeparator(network).stream().process,
+        "stream in ONNX Runtime": whole.stream().process,
+        "stream in ONNX Runtime, int8": small.stream().process,
+        **{f"stream in ONNX Runtime {level}": whole.stream().process for level in levels},
+    }
 
 
 def blocks(network: BandSplitRnn) -> np.ndarray:
@@ -146,51 +114,113 @@ def blocks(network: BandSplitRnn) -> np.ndarray:
     return np.ascontiguousarray(hops.transpose(1, 0, 2))
 
 
-def rows_of(preset: str) -> list[tuple[str, ...]]:
+def heard_by(title: str, given: np.ndarray) -> np.ndarray:
+    """The hops that an engine is given: those of `LEVELS` at their level, but for the first ones."""
+    level = next((level for words, level in LEVELS.items() if title.endswith(words)), 1.0)
+    changed = given.copy()
+    changed[20:] = np.clip(changed[20:] * np.float32(level), -1, 1)
+    return changed
+
+
+def off(title: str, made: dict[str, np.ndarray]) -> str:
+    """How far a step's or a stream's output is from that of PyTorch, eager."""
+    wanted = made["stream in PyTorch, eager" if title.startswith("stream") else EAGER]
+    if made[title] is wanted or any(title.endswith(words) for words in LEVELS):
+        return "–"
+    return f"{float(np.abs(made[title] - wanted).max() / np.abs(wanted).max()):.0e}"
+
+
+def rows_of(title: str, network: BandSplitRnn, levels: Iterable[str]) -> list[tuple[str, ...]]:
     """A row for each engine, the engines timed in turns."""
-    torch.manual_seed(0)
-    network = networks.build("band_split_rnn", {"preset": preset}).eval().requires_grad_(False)
-    assert isinstance(network, BandSplitRnn)
+    network = network.eval().requires_grad_(False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporters announce what will become of them
-        engines = {title: Steps(network, make(network)) for title, make in ENGINES.items()}
-    given = blocks(network)
-    made = {title: np.empty((len(given), 3, *given.shape[1:]), np.float32) for title in engines}
-    took = {title: np.empty(len(given)) for title in engines}
-    for start in range(0, len(given), TURN):
-        for title, step in engines.items():
-            for at in range(start, min(start + TURN, len(given))):
+        engines = engines_of(network, levels)
+    given = {engine: heard_by(engine, blocks(network)) for engine in engines}
+    stems = {engine: len(step(given[engine][0])) for engine, step in engines.items()}
+    made = {
+        engine: np.empty((WARM_UP + HOPS, stems[engine], *given[engine].shape[1:]), np.float32)
+        for engine in engines
+    }
+    took = {engine: np.empty(WARM_UP + HOPS) for engine in engines}
+    for start in range(0, WARM_UP + HOPS, TURN):
+        for engine, step in engines.items():
+            for at in range(start, min(start + TURN, WARM_UP + HOPS)):
                 begun = time.process_time()
-                made[title][at] = step(given[at])
-                took[title][at] = time.process_time() - begun
-    wanted, hop_ms = made["PyTorch, eager"], 1000 * network.hop / network.sample_rate
-    rows = []
-    for title in engines:
-        middle, late = 1000 * np.percentile(took[title][WARM_UP:], (50, 99))
-        off = float(np.abs(made[title] - wanted).max() / np.abs(wanted).max())
-        difference = "–" if made[title] is wanted else f"{off:.0e}"
-        cells = (f"{hop_ms:.1f}", f"{middle:.2f} / {late:.2f}", f"{middle / hop_ms:.1%}", difference)
-        rows.append((f"`{preset}`", title, *cells))
+                made[engine][at] = step(given[engine][at])
+                took[engine][at] = time.process_time() - begun
+    hop_ms, rows = 1000 * network.hop / network.sample_rate, []
+    eager = float(np.median(took[EAGER][WARM_UP:]))
+    for engine in engines:
+        middle, late = np.percentile(took[engine][WARM_UP:], (50, 99))
+        times = f"{1000 * middle:.2f} / {1000 * late:.2f}"
+        share = f"{1000 * middle / hop_ms:.1%}"
+        rows.append(
+            (title, engine, f"{hop_ms:.1f}", times, f"{middle / eager:.2f}", share, off(engine, made))
+        )
     return rows
 
 
-def run() -> Table:
-    """Time all engines on one thread."""
+def of_preset(preset: str) -> tuple[str, BandSplitRnn]:
+    """A preset with random weights."""
+    torch.manual_seed(0)
+    network = networks.build("band_split_rnn", {"preset": preset})
+    assert isinstance(network, BandSplitRnn)
+    return f"`{preset}`, untrained", network
+
+
+def of_model(model: str) -> tuple[str, BandSplitRnn]:
+    """A model of the catalogue. Raises `ModelError` for an unknown one, `ValueError` for another network."""
+    card, folder = catalogue.card(model), catalogue.model_folder(model)
+    if card.architecture != "band_split_rnn":
+        raise ValueError(f"model must be a band_split_rnn, got {model}, a {card.architecture}")
+    weights = folder / str(card.weights)
+    network = checkpoint.load(weights, sha256=card.sha256, architecture=card.architecture, config=card.config)
+    assert isinstance(network, BandSplitRnn)
+    return f"`{model}`", network
+
+
+def table(models: list[str]) -> Table:
+    """Time all engines on one thread, for these models; without any, for the presets and what is shipped."""
     load, before = os.getloadavg()[0], torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    shipped = [model for model in catalogue.names() if catalogue.card(model).engine is not None]
+    found = [of_model(model) for model in models or shipped]
+    found += [] if models else [of_preset(preset) for preset in PRESETS]
     try:
-        rows = [row for preset in PRESETS for row in rows_of(preset)]
+        rows = rows_of(*found[0], levels=LEVELS)
+        rows += [row for title, network in found[1:] for row in rows_of(title, network, levels=())]
     finally:
         torch.set_num_threads(before)
-        torch.set_flush_denormal(False)
+    columns = ("network", "engine", "hop, ms", "p50 / p99, ms", "to eager", "share of the hop", "difference")
     return Table(
         title="A step of the live band-split network, by engine",
-        columns=("preset", "engine", "hop, ms", "p50 / p99, ms", "share of the hop", "difference to eager"),
+        columns=columns,
         rows=tuple(rows),
         note=f"One stream, one thread, float32 but for int8 matrices; {HOPS} hops of noise and a tone in "
-        f"stereo, engines in turns of {TURN} hops. Processor time, Fourier transforms included. Difference: "
-        "the largest over the loudest sample of the estimates; with random weights it says little of what "
-        f"8 bits would cost a trained network. Other programs used the machine (load {load:.1f} before), "
-        f"which slows all engines alike. {machine('torch', 'onnxruntime')}",
+        f"stereo, engines in turns of {TURN} hops. Processor time, Fourier transforms included. To eager: "
+        "the median over that of PyTorch's step. Difference: the largest over the loudest sample, to the "
+        "step or stream in PyTorch; with random weights it says little of what 8 bits would cost a trained "
+        "network. Streams at a level are given noise and a tone for 20 hops first; what is digital silence "
+        "to them is not computed once the tail is over. Other programs used the machine (load "
+        f"{load:.1f} before), which slows all engines alike. {machine('torch', 'onnxruntime', 'numpy')}",
     )
+
+
+def run() -> Table:
+    """Time all engines for the presets and for what is shipped."""
+    return table([])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.live_step", description=__doc__)
+    parser.add_argument("--model", action="append", default=[], help="only this one, and publish nothing")
+    models = parser.parse_args().model
+    measured = table(models)
+    if not models:
+        publish(name, measured, Path(__file__).resolve().parent.parent)
+    print(measured.markdown())
+
+
+if __name__ == "__main__":
+    main()

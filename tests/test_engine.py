@@ -185,11 +185,14 @@ for _ in range(3):
 """
 WITH = """
 import sys
+import numpy as np
+from plugin_bridge.board.stemboard import StemBoard
 from plugin_bridge.separation import catalogue
-separator = catalogue.load("mine")
-catalogue.build(**catalogue.describe(separator))
-separator.stream()
-print(type(separator).__name__, "torch" in sys.modules)
+board = StemBoard("mine")
+session = board.live_session(44100)
+session.advance(np.full((2, session.hop), 0.1, np.float32))
+catalogue.build(**catalogue.describe(board.separator))
+print(type(board.separator).__name__, "torch" in sys.modules)
 """
 
 

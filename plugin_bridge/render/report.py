@@ -75,7 +75,7 @@ def null_dbfs(residual: float) -> float:
 def versions() -> dict[str, str]:
     """What made the files: this package, Python, and the libraries that touch the samples."""
     found = {"plugin-bridge": __version__, "python": sys.version.split()[0]}
-    for name in ("numpy", "scipy", "torch", "pedalboard", "soundfile", "soxr", "pyloudnorm"):
+    for name in ("numpy", "scipy", "torch", "onnxruntime", "pedalboard", "soundfile", "soxr", "pyloudnorm"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

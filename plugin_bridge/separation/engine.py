@@ -71,7 +71,7 @@ class Files:
 def available() -> bool:
     """Whether ONNX Runtime can run here; if not, it is said once in the log."""
     try:
-        import onnxruntime
+        from onnxruntime import InferenceSession
     except (ImportError, OSError) as error:  # OSError: a library that it needs is not there
         _log.warning(
             "plugin-bridge: ONNX Runtime must be installed for models to run at their speed, got: %s; "
@@ -79,7 +79,7 @@ def available() -> bool:
             str(error).partition("\n")[0],
         )
         return False
-    return hasattr(onnxruntime, "InferenceSession")
+    return callable(InferenceSession)
 
 
 class Graph:
@@ -194,7 +194,8 @@ def _facts(files: Files, session: Any, weights: weights_file.WeightsFile) -> Fac
     except (KeyError, msgspec.DecodeError) as error:
         raise ModelError(f"{files.graph} must say what it is a graph of, got: {error}; {_AGAIN}") from error
     stated = json.loads(weights.texts.get("config", "{}"))
-    other = sorted(key for key, value in stated.items() if facts.config.get(key, value) != value)
+    own = stated if isinstance(stated, dict) else {}
+    other = sorted(key for key, value in own.items() if facts.config.get(key, value) != value)
     if other or facts.precision != files.precision or facts.weights not in (None, weights.sha256):
         what = f"of another {other[0]}" if other else "of others"
         raise ModelError(f"{_what(files)}, got one {what}; {_AGAIN}")
