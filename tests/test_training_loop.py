@@ -151,6 +151,23 @@ def test_songs_that_lack_stems_are_silent_there(songs, tmp_path):
     assert not lone.stems[:, 1:].any()
 
 
+def test_run_begins_with_the_weights_of_a_file_and_notes_it(songs, tmp_path, capsys):
+    first = run_of(recipe(steps=3), songs, tmp_path / "first", tmp_path / "cache")
+    first.train()
+    weights = tmp_path / "first" / "weights.safetensors"
+    batches = batches_of(recipe(), [songs], tmp_path / "cache", note=lambda line: None)
+    second = Run(recipe(steps=2), batches, tmp_path / "second", device="cpu", begin=weights)
+    for name, value in checkpoint.load(weights).state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name])
+    second.train()
+    made = tmp_path / "second" / "weights.safetensors"
+    notes = checkpoint.training_notes(checkpoint.read(made))
+    assert (notes["steps"], notes["before"]["steps"]) == (2, 3)
+    other = recipe(architecture="wave_unet", steps=2)
+    with pytest.raises(ModelError, match="must have the weights of wave_unet"):
+        Run(other, batches_of(other, [songs], tmp_path / "cache"), tmp_path / "third", begin=weights)
+
+
 def test_run_of_another_recipe_is_not_gone_on_with(songs, tmp_path):
     run_of(recipe(steps=2), songs, tmp_path / "run", tmp_path / "cache").train()
     with pytest.raises(ModelError, match="this very recipe"):

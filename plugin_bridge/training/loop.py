@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,8 @@ class Run:
     """One run in a folder: `progress.safetensors` to go on from, `weights.safetensors`, `log.csv`.
 
     With the recipe, the songs and the folder alike, an interrupted run that goes on sees the same batches
-    and gives the same losses as an unbroken one. `note` is told what happens, a line each.
+    and gives the same losses as an unbroken one. `note` is told what happens, a line each. `begin` names
+    weights to begin with; the folder keeps a copy of them.
 
     Raises `ModelError` for a network that cannot be built or a checkpoint that does not fit, and
     `DeviceError` for a device that is not there.
@@ -66,6 +68,7 @@ class Run:
     resume: bool = False
     note: Callable[[str], None] = print
     ranks: Ranks = field(default_factory=Ranks.alone)
+    begin: Path | None = None
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -74,6 +77,8 @@ class Run:
         self.network = _built(recipe).to(self._place)
         _check_fit(self.network, self.batches)
         _check_parts(self.network, recipe.examples.consecutive, self.batches.sampling.frames)
+        if self.begin and not self.resume:
+            checkpoint.fill(self.network, checkpoint.read(self.begin).tensors, self.begin)
         self.average = deepcopy(self.network).eval().requires_grad_(False)
         if recipe.compiled:
             accelerated(self.network, self.note)
@@ -115,6 +120,10 @@ class Run:
     def _path(self) -> Path:
         return self.folder / "progress.safetensors"
 
+    @property
+    def _begun_from(self) -> Path:
+        return self.folder / "begun_from.safetensors"
+
     def _go_on(self) -> None:
         found = load_progress(self._path, self.recipe.digest, self.network, self.average, self._optimiser)
         found.carried = {name: value.to(self._place) for name, value in found.carried.items()}
@@ -129,6 +138,8 @@ class Run:
         Raises `ModelError` when the loss is not finite: the last good checkpoint stays.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.begin and self.ranks.first and not self.resume:
+            shutil.copyfile(self.begin, self._begun_from)
         progress, recipe = self._progress, self.recipe
         self.network.train()
         begun = saved = time.monotonic()
@@ -265,7 +276,12 @@ class Run:
         save_progress(
             self._path, self._progress, self.recipe.digest, self.network, self.average, self._optimiser
         )
-        notes = {"steps": self._progress.step, "minutes": round(self._progress.seconds / 60, 2)}
+        notes: dict[str, Any] = {
+            "steps": self._progress.step,
+            "minutes": round(self._progress.seconds / 60, 2),
+        }
+        if self._begun_from.exists():
+            notes["before"] = checkpoint.training_notes(checkpoint.read(self._begun_from))
         checkpoint.save(self.average, self.folder / "weights.safetensors", notes)
 
     @contextmanager

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minutes", type=float, metavar="N", help="how long to train, in place of the recipe's budget")
     add("--steps", type=int, metavar="N", help="how many steps to train, in place of the recipe's budget")
     add("--device", default="auto", metavar="auto|cpu|cuda|mps", help="where to train")
+    add("--from", dest="begin", metavar="WEIGHTS", help="a .safetensors file of weights to begin with")
     add("--resume", action="store_true", help="go on with the run in the folder")
     add("--smoke", action="store_true", help="the recipe's run of seconds, to see that everything works")
     add("--cache", metavar="DIR", help="where decoded songs are kept (default: the user's cache folder)")
@@ -58,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         note=lambda line: print(line, flush=True),
         ranks=ranks,
+        begin=Path(arguments.begin) if arguments.begin else None,
     )
     outcome = training.train()
     print(f"weights: {Path(arguments.output) / 'weights.safetensors'}")
