@@ -251,5 +251,5 @@ class BandSplitRnn(SpectralNetwork):
         `(batch, estimated, channels, steps * hop)` and the second again.
         """
         above = self.transform.bins - estimates.shape[3]
-        spectra = nn.functional.pad(estimates.permute(0, 2, 4, 1, 3, 5), (0, 0, 0, above))
-        return self.transform.synthesise(torch.view_as_complex(spectra.contiguous()), begun)
+        spectra = torch.view_as_complex(estimates.contiguous()).permute(0, 2, 4, 1, 3)  # pairs move as one
+        return self.transform.synthesise(nn.functional.pad(spectra, (0, above)), begun)

@@ -40,10 +40,17 @@ void transpose(const Sizes& s, const float* from, float* to) {
         for (int place = 0; place < s.n(); place++) to[at * s.p + place] = from[place * s.f + at];
 }
 
-float total(Vector value) {
-    float sum = 0;
-    for (int lane = 0; lane < LANES; lane++) sum += value[lane];
-    return sum;
+float sum_of(float one, float other) { return one + other; }
+float most_of(float one, float other) { return one > other ? one : other; }
+
+// All numbers of a vector in one, halves on halves, so that no long chain of sums must be waited for.
+template <float (*Join)(float, float)>
+float joined(Vector value) {
+    float all[LANES];
+    std::memcpy(all, &value, sizeof all);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++) all[lane] = Join(all[lane], all[lane + half]);
+    return all[0];
 }
 
 // What a head works with; rows are padded with zeros, which only the weights' own padding would change.
@@ -66,18 +73,21 @@ struct Desk {
     }
 
     static void soften(const Sizes& s, float* row) {
-        for (int at = s.n(); at < s.p; at++) row[at] = -std::numeric_limits<float>::max();
-        Vector most = load(row), sum = {};
-        for (int at = LANES; at < s.p; at += LANES) most = load(row + at) > most ? load(row + at) : most;
-        float top = most[0];
-        for (int lane = 1; lane < LANES; lane++) top = std::max(top, most[lane]);
+        const int last = s.p - LANES;
+        Integers lanes;
+        for (int lane = 0; lane < LANES; lane++) lanes[lane] = last + lane;
+        const Integers real = lanes < static_cast<int32_t>(s.places);
+        const Vector none = Vector{} - std::numeric_limits<float>::max();
+        Vector most = real ? load(row + last) : none, sum = {};
+        for (int at = 0; at < last; at += LANES) most = load(row + at) > most ? load(row + at) : most;
+        const float top = joined<most_of>(most);
         for (int at = 0; at < s.p; at += LANES) {
-            const Vector made = exponential(load(row + at) - top);
+            Vector made = exponential(load(row + at) - top);
+            if (at == last) made = real ? made : Vector{};
             store(row + at, made), sum += made;
         }
-        const float share = 1 / total(sum);
+        const float share = 1 / joined<sum_of>(sum);
         for (int at = 0; at < s.p; at += LANES) store(row + at, load(row + at) * share);
-        for (int at = s.n(); at < s.p; at++) row[at] = 0;
     }
 };
 
@@ -135,7 +145,7 @@ struct Backward {
     void harden(const float* weights, float* d) const {
         Vector sum = {};
         for (int at = 0; at < s.p; at += LANES) sum += load(weights + at) * load(d + at);
-        const float mean = total(sum);
+        const float mean = joined<sum_of>(sum);
         for (int at = 0; at < s.p; at += LANES) store(d + at, load(weights + at) * (load(d + at) - mean));
     }
 };

@@ -24,8 +24,6 @@ constexpr int LANES = 4;
 typedef float Vector __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef int32_t Integers __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
-constexpr int TALL = LANES == 16 ? 6 : 4, WIDE = LANES == 16 ? 4 : 2;  // sums of a tile fill the registers
-
 inline int padded(int features) { return (features + LANES - 1) / LANES * LANES; }
 
 inline Vector load(const float* at) { return *reinterpret_cast<const Vector*>(at); }
@@ -93,28 +91,29 @@ void tile(int inner, Left a, const float* b, int64_t b_down, float* c, int64_t c
         for (int j = 0; j < N; j++) store(c + i * c_down + j * LANES, sums[i][j]);
 }
 
+// Rows of a tile whose sums, of so many vectors in a row, fill the registers.
+constexpr int tall(int wide) { return LANES == 16 ? (wide == 4 ? 6 : wide == 3 ? 8 : 12) : (wide == 2 ? 6 : 8); }
+
 template <int N>
 void column(int rows, int inner, Left a, const float* b, int64_t b_down, float* c, int64_t c_down) {
     int at = 0;
-    for (; at + TALL <= rows; at += TALL)
-        tile<TALL, N>(inner, {a.at + at * a.down, a.down, a.across}, b, b_down, c + at * c_down, c_down);
-    for (; at + 2 <= rows; at += 2)
-        tile<2, N>(inner, {a.at + at * a.down, a.down, a.across}, b, b_down, c + at * c_down, c_down);
-    if (at < rows)
-        tile<1, N>(inner, {a.at + at * a.down, a.down, a.across}, b, b_down, c + at * c_down, c_down);
+    const auto rest = [&] { return Left{a.at + at * a.down, a.down, a.across}; };
+    for (; at + tall(N) <= rows; at += tall(N)) tile<tall(N), N>(inner, rest(), b, b_down, c + at * c_down, c_down);
+    for (; at + 4 <= rows; at += 4) tile<4, N>(inner, rest(), b, b_down, c + at * c_down, c_down);
+    for (; at < rows; at++) tile<1, N>(inner, rest(), b, b_down, c + at * c_down, c_down);
 }
 
 // c += a b, with whole vectors in the rows of b and c.
 inline void add_product(int rows, int columns, int inner, Left a, const float* b, int64_t b_down, float* c,
-                 int64_t c_down) {
+                        int64_t c_down) {
+    constexpr int wide = LANES == 16 ? 4 : 2;
     int at = 0;
-    for (; at + WIDE * LANES <= columns; at += WIDE * LANES)
-        column<WIDE>(rows, inner, a, b + at, b_down, c + at, c_down);
-    if (WIDE > 2 && at + 2 * LANES <= columns) {
-        column<2>(rows, inner, a, b + at, b_down, c + at, c_down);
-        at += 2 * LANES;
-    }
-    if (at < columns) column<1>(rows, inner, a, b + at, b_down, c + at, c_down);
+    for (; at + wide * LANES <= columns; at += wide * LANES)
+        column<wide>(rows, inner, a, b + at, b_down, c + at, c_down);
+    const int left = (columns - at) / LANES;
+    if (left == 3) column<3>(rows, inner, a, b + at, b_down, c + at, c_down);
+    if (left == 2) column<2>(rows, inner, a, b + at, b_down, c + at, c_down);
+    if (left == 1) column<1>(rows, inner, a, b + at, b_down, c + at, c_down);
 }
 
 // Call work(thread, first, last) on every thread for its share of the parts.
