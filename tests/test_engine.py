@@ -58,6 +58,7 @@ def test_it_gives_what_pytorch_gives(preset: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
+        {"magnitudes": True},
         {"mixing": "mlp"},
         {"mixing": "gru"},
         {"filter_ranges": 0},

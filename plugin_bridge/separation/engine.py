@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load as arrays_from
 
 from plugin_bridge.errors import ModelError
@@ -94,47 +95,39 @@ class Graph:
         self.session, self._held = _session(files, content, weights)
         self.facts = _facts(files, self.session, weights)
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of what the session is given, by name."""
+    def given(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of what a step is given, by name."""
         return {given.name: tuple(given.shape) for given in self.session.get_inputs()}
+
+    def made(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of what a step makes, by name."""
+        return {made.name: tuple(made.shape) for made in self.session.get_outputs()}
 
 
 class GraphSteps:
     """One running state of a graph, in arrays that are made once."""
 
     def __init__(self, graph: Graph) -> None:
-        from onnxruntime import OrtValue
-
-        facts = graph.facts
+        facts, given, made = graph.facts, graph.given(), graph.made()
         self.sources, self.channels = facts.sources, facts.channels
         self.hop, self.latency, self.tail = facts.hop, facts.synthesis - facts.hop, facts.tail
         self._session = graph.session
-        shapes = graph.shapes()
-        outputs = {made.name: tuple(made.shape) for made in graph.session.get_outputs()}
-        self._spectra = np.zeros(shapes.pop(SPECTRA), np.float32)
-        self._estimates = np.zeros(outputs[ESTIMATES], np.float32)
-        self._states = [{name: np.zeros(shape, np.float32) for name, shape in shapes.items()} for _ in "ab"]
-        # A session reads and writes these arrays in place; the state goes from one set to the other and back.
-        self._bindings = [graph.session.io_binding() for _ in "ab"]
-        spectra, estimates = map(OrtValue.ortvalue_from_numpy, (self._spectra, self._estimates))
-        values = [
-            {name: OrtValue.ortvalue_from_numpy(array) for name, array in state.items()}
-            for state in self._states
+        self._spectra = np.zeros(given.pop(SPECTRA), np.float32)
+        self._estimates = np.zeros(made[ESTIMATES], np.float32)
+        # The state goes from one set of arrays to the other, and back.
+        self._states = [{name: np.zeros(shape, np.float32) for name, shape in given.items()} for _ in "ab"]
+        self._bindings = [
+            _binding(graph.session, self._spectra, before, self._estimates, after)
+            for before, after in (self._states, self._states[::-1])
         ]
-        for binding, before, after in zip(self._bindings, values, reversed(values), strict=True):
-            binding.bind_ortvalue_input(SPECTRA, spectra)
-            binding.bind_ortvalue_output(ESTIMATES, estimates)
-            for name in shapes:
-                binding.bind_ortvalue_input(name, before[name])
-                binding.bind_ortvalue_output(name + AFTER, after[name])
         self._turn = 0
         self._transform = ShortTransform(
             facts.window,
             facts.synthesis,
             facts.hop,
             channels=facts.channels,
-            estimated=outputs[ESTIMATES][2],
-            bins=outputs[ESTIMATES][3],
+            estimated=made[ESTIMATES][2],
+            bins=made[ESTIMATES][3],
         )
 
     def step(self, block: Audio) -> Stems:
@@ -149,6 +142,24 @@ class GraphSteps:
         self._transform.reset()
         for array in self._states[self._turn].values():
             array[:] = 0
+
+
+def _binding(
+    session: Any,
+    spectra: NDArray[np.float32],
+    before: dict[str, NDArray[np.float32]],
+    estimates: NDArray[np.float32],
+    after: dict[str, NDArray[np.float32]],
+) -> Any:
+    """What a session reads and writes in place; the arrays must live as long as it is used."""
+    from onnxruntime import OrtValue
+
+    binding = session.io_binding()
+    for name, array in {SPECTRA: spectra, **before}.items():
+        binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(array))
+    for name, array in {ESTIMATES: estimates, **{name + AFTER: it for name, it in after.items()}}.items():
+        binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(array))
+    return binding
 
 
 def _checked(path: Path, sha256: str) -> bytes:
