@@ -1,4 +1,4 @@
-"""`python -m plugin_bridge.training COMMAND`: train, export and score networks, write tables, compose songs."""
+"""`python -m plugin_bridge.training COMMAND`: train, score and export networks, write tables, compose."""
 
 from __future__ import annotations
 
