@@ -219,6 +219,19 @@ def test_losses_are_zero_for_the_stems_themselves_and_finite_for_silence(distanc
     assert bool(torch.isfinite(estimates.grad).all())
 
 
+def test_log_l2_is_the_sdr_whatever_the_level_and_ends_at_its_floor():
+    draw = torch.Generator().manual_seed(1)
+    stems = torch.randn(2, 4, 2, 4000, generator=draw)
+    measure = loss_of(Objective(distance="log_l2"))
+    far, near = measure(stems + 0.5, stems), measure(stems + 0.25, stems)
+    assert float(far - near) == pytest.approx(0.6, abs=0.03)  # 6 dB
+    assert float(measure(0.01 * (stems + 0.5), 0.01 * stems) - far) == pytest.approx(-4, abs=1e-3)
+    stems[:, 1] = 0
+    assert measure(stems, stems).isfinite()
+    with pytest.raises(ValueError, match="waveforms alone"):
+        loss_of(Objective(distance="log_l2", spectrum=1.0))
+
+
 def test_one_spectrum_of_the_difference_is_the_distance_of_two(tmp_path):
     draw = torch.Generator().manual_seed(1)
     one, other = torch.randn(2, 1, 2, 3, 2, 5000, generator=draw)

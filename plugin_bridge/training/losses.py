@@ -11,10 +11,28 @@ from plugin_bridge.training.recipe import Objective
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+_LOUDEST_RATIO_DB = 30.0
+"""The signal-to-distortion ratio, in dB below the mix, beyond which `log_l2` asks for no more."""
+
+
+def log_l2(estimates: Tensor, stems: Tensor) -> Tensor:
+    """The logarithm of each stem's mean square error, averaged: minus the SDR in bels, up to a constant.
+
+    Every stem of every example counts alike, however loud (Heitkaemper et al., "Demystifying TasNet", 2020,
+    section 4). Errors 30 dB under the mix are as good as none, so that silent stems count as well (after
+    Wisdom et al., "What's all the fuss about free universal sound separation data?", 2021, eq. 3).
+    Shape: `(batch, sources, channels, frames)` both.
+    """
+    error = (estimates - stems).square().mean(dim=(-2, -1))
+    floor = stems.sum(1).square().mean(dim=(-2, -1))[:, None] * 10 ** (-_LOUDEST_RATIO_DB / 10)
+    return torch.log10(error + floor + 1e-9).mean()
+
+
 _DISTANCES: dict[str, Loss] = {
     "l1": nn.functional.l1_loss,
     "l2": nn.functional.mse_loss,
     "smooth_l1": nn.functional.smooth_l1_loss,
+    "log_l2": log_l2,
 }
 
 
@@ -22,8 +40,11 @@ def loss_of(objective: Objective) -> Loss:
     """The weighted sum of all distances of an objective.
 
     Estimates and stems are `(batch, sources, channels, frames)`; the Unet-SE-BiSRU paper compares L1, L2 and
-    smooth L1 on waveforms (section 4.3). Raises `ValueError` for an objective without a distance.
+    smooth L1 on waveforms (section 4.3). Raises `ValueError` for an objective without a distance, or with
+    `log_l2` of spectra.
     """
+    if objective.distance == "log_l2" and objective.spectrum:
+        raise ValueError("log_l2 must be of waveforms alone, got a weight of spectra; set spectrum to 0")
     parts: list[tuple[float, Loss]] = []
     distance = _DISTANCES[objective.distance]
     if objective.waveform:

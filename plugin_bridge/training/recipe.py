@@ -60,7 +60,7 @@ class Examples(Part, frozen=True, kw_only=True):
 class Objective(Part, frozen=True, kw_only=True):
     """What is made small: a distance of estimates and stems, in one or both domains, by weight."""
 
-    distance: Literal["l1", "l2", "smooth_l1"] = "l1"
+    distance: Literal["l1", "l2", "smooth_l1", "log_l2"] = "l1"
     waveform: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     spectrum: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     spectrum_windows: tuple[Count, ...] = (2048,)
