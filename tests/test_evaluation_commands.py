@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.network_separator import NetworkSeparator
@@ -26,6 +26,7 @@ from plugin_bridge.training.evaluation_songs import HeardSong
 from plugin_bridge.training.report import load
 from plugin_bridge.training.scores_summary import ALL
 from tests.evaluation_songs import RATE, SOURCES, clips, noise, songs
+from tests.graph_models import drawn, in_onnx_runtime
 
 torch.set_num_threads(1)
 
@@ -63,6 +64,11 @@ def test_a_classical_model(tmp_path: Path) -> None:
     # Four stems of equal noise: an equal share errs by 9 + 3 sixteenths of one's energy.
     floor = found.baseline.summary[ALL]["global_sdr"]
     assert floor.mean == pytest.approx(10 * np.log10(16 / 12), abs=0.05)
+
+
+def test_a_model_may_be_named_by_an_option(tmp_path: Path) -> None:
+    found = result(tmp_path, "--model=oracle-binary", songs(tmp_path / "songs", ["a"], frames=4000))
+    assert found.model.name == "oracle-binary"
 
 
 def test_weights_are_scored_raw_and_consistent(tmp_path: Path) -> None:
@@ -152,6 +158,24 @@ def test_consistent_stems_are_raw_ones_moved_to_the_mix(architecture: str, prese
     assert_allclose(moved, stems, atol=1e-4)
 
 
+def test_a_graph_is_scored_as_one_stream_over_the_song() -> None:
+    network = drawn()
+    separator, stems = in_onnx_runtime(network), noise(4, 2, 90 * network.hop + 5)
+    song = HeardSong("a", separator.sources, separator.sample_rate, stems)
+    group = Grouping({name: (place,) for place, name in enumerate(separator.sources)})
+    stream, frames = separator.stream(), stems.shape[-1]
+    padded = np.pad(song.mix, ((0, 0), (0, stream.latency + 2 * stream.hop)))
+    ends = range(stream.hop, padded.shape[1], stream.hop)
+    heard = np.concatenate([stream.process(padded[:, end - stream.hop : end]) for end in ends], axis=-1)
+    estimated = separated(separator, group).estimate(song)
+    assert_array_equal(estimated, heard[..., stream.latency : stream.latency + frames])
+    raw = raw_output(separator, group).estimate(song)
+    assert_allclose(raw, NetworkSeparator(network).raw_estimates(song.mix), atol=1e-5)
+    assert_allclose(raw + (song.mix - raw.sum(axis=0)) / len(raw), estimated, atol=1e-5)
+    # What came before matters: begun in the middle, it would give something else.
+    assert np.abs(separator.raw_estimates(song.mix[:, frames // 2 :]) - raw[..., frames // 2 :]).max() > 1e-3
+
+
 def test_a_separator_of_another_rate_and_channels() -> None:
     separator, song = network_separator("unet_se_bisru", "tiny"), heard()
     other = HeardSong("a", song.sources, 11025, song.stems[:, :1])
@@ -185,6 +209,8 @@ def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "at least 1, got 0" in complaint(capsys, "classic4", "--data", data, "--songs", "0")
     assert "without them" in complaint(capsys, str(tmp_path / "empty"), "--data", data)
     assert "did you mean 'classic4'" in complaint(capsys, "clasic4", "--data", data)
+    assert "got neither MODEL nor --model" in complaint(capsys, "--data", data)
+    assert "got 'hpss' and --model bands" in complaint(capsys, "hpss", "--model", "bands", "--data", data)
     assert "a single song" in complaint(capsys, "transfer-binary", "--data", data)
     (Path(data) / "a" / "bass.wav").unlink()
     assert "must hold the stem 'bass'" in complaint(capsys, "classic4", "--data", data)

@@ -13,11 +13,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `evaluate`."""
     add = parser.add_argument
     add(
-        "model",
+        "subject",
+        nargs="?",
         metavar="MODEL|WEIGHTS|FOLDER",
         help="a model of the catalogue, a .safetensors file, a folder of a run or a model, or an ideal mask: "
         "oracle-wiener, oracle-binary, oracle-ratio, and transfer-... for masks of another song",
     )
+    add("--model", metavar="NAME", help="the same as an option: what to score must be named once")
     add("--data", required=True, metavar="DIR", help="songs with stems")
     add("--protocol", choices=PROTOCOL_NAMES, default="musdb", help="how to score (default: musdb)")
     add("-o", "--output", metavar="DIR", help="where results go (default: the run's folder, else results)")
@@ -41,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from plugin_bridge.training.evaluation_models import subject
     from plugin_bridge.training.report import form_table, save
 
+    name = _named(arguments)
     if arguments.songs is not None and arguments.songs < 1:
         raise ValueError(f"songs must be at least 1, got {arguments.songs}; leave it out for all")
     request = Request(
@@ -54,19 +57,28 @@ def run(arguments: argparse.Namespace) -> int:
         budget=arguments.budget,
         trained_on=arguments.trained_on,
     )
-    scored = subject(arguments.model, device=arguments.device, shifts=arguments.shifts)
+    scored = subject(name, device=arguments.device, shifts=arguments.shifts)
     evaluation = evaluate(scored, request, note=lambda line: print(line, file=sys.stderr, flush=True))
-    paths = save(evaluation, _output(arguments))
+    paths = save(evaluation, _output(name, arguments.output))
     for form in evaluation.forms:
         print(f"\n{form.what}", *form_table(form, evaluation.protocol), sep="\n")
     print(f"\nresults: {paths[0]}, {paths[1]}")
     return 0
 
 
-def _output(arguments: argparse.Namespace) -> Path:
-    if arguments.output:
-        return Path(arguments.output)
-    named = Path(arguments.model)
+def _named(arguments: argparse.Namespace) -> str:
+    """What to score. Raises `ValueError` where it is not named exactly once."""
+    names: list[str] = [name for name in (arguments.subject, arguments.model) if name is not None]
+    if len(names) != 1:
+        got = "neither MODEL nor --model" if not names else f"'{names[0]}' and --model {names[1]}"
+        raise ValueError(f"what to score must be named once, got {got}; write --model NAME or NAME alone")
+    return names[0]
+
+
+def _output(name: str, output: str | None) -> Path:
+    if output:
+        return Path(output)
+    named = Path(name)
     return named if (named / "weights.safetensors").is_file() else Path("results")
 
 
