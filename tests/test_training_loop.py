@@ -151,6 +151,22 @@ def test_songs_that_lack_stems_are_silent_there(songs, tmp_path):
     assert not lone.stems[:, 1:].any()
 
 
+def test_folders_are_drawn_from_by_their_share(songs, tmp_path):
+    singing = tmp_path / "singing"
+    (singing / "alone").mkdir(parents=True)
+    shutil.copy(songs / "song 0" / "vocals.wav", singing / "alone")
+    which, cache = recipe(), tmp_path / "cache"
+    batches = batches_of(which, [songs], cache, partial=[f"{singing}@0.25"])
+    drawn = [song.frames * weight for song, weight in zip(batches.songs, batches.weights, strict=True)]
+    assert drawn[3] / sum(drawn) == pytest.approx(0.25)
+    assert drawn[0] == pytest.approx(drawn[2])
+    for share, said in (("1.5", "between 0 and 1"), ("0", "between 0 and 1")):
+        with pytest.raises(ValueError, match=said):
+            batches_of(which, [f"{songs}@{share}"], cache)
+    with pytest.raises(ValueError, match="less than 1 together"):
+        batches_of(which, [f"{songs}@0.5"], cache)
+
+
 def test_run_begins_with_the_weights_of_a_file_and_notes_it(songs, tmp_path, capsys):
     first = run_of(recipe(steps=3), songs, tmp_path / "first", tmp_path / "cache")
     first.train()

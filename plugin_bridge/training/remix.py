@@ -69,11 +69,21 @@ class Sampling:
 class Batches:
     """The batches of one rank of a run, any of them at any time.
 
+    `weights` say how often a second of each song is drawn, against those of others; alike where left out.
     Raises `ValueError` for no songs, or songs that differ in sources, channels or rate.
     """
 
-    def __init__(self, songs: Sequence[CachedSong], sampling: Sampling, *, seed: int, rank: int = 0) -> None:
+    def __init__(
+        self,
+        songs: Sequence[CachedSong],
+        sampling: Sampling,
+        *,
+        seed: int,
+        rank: int = 0,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         self.songs = list(songs)
+        self.weights = [1.0] * len(self.songs) if weights is None else list(weights)
         self.sampling = sampling
         self.seed = seed
         self.rank = rank
@@ -138,9 +148,11 @@ class Batches:
         return song, start
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        """Where each song ends if all are laid end to end: every second is drawn equally often."""
-        return np.cumsum([song.frames for song in self.songs])
+    def _ends(self) -> NDArray[np.float64]:
+        """Where each song ends if all are laid end to end: every second is drawn by its weight."""
+        return np.cumsum(
+            [song.frames * weight for song, weight in zip(self.songs, self.weights, strict=True)]
+        )
 
 
 def _copy(stems: Stems, song: CachedSong, source: int, start: int, done: int, frames: int) -> None:

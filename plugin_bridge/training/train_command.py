@@ -14,8 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `train`."""
     add = parser.add_argument
     add("recipe", metavar="RECIPE.toml", help="what to train, and how; see models/*/recipe.toml")
-    add("--data", action="append", required=True, metavar="DIR", help="songs with stems; may be repeated")
-    add("--partial-data", action="append", default=[], metavar="DIR",
+    add("--data", action="append", required=True, metavar="DIR[@SHARE]",
+        help="songs with stems, and the share of all examples that they get; may be repeated")  # fmt: skip
+    add("--partial-data", action="append", default=[], metavar="DIR[@SHARE]",
         help="songs that may lack stems, such as singing alone; may be repeated")  # fmt: skip
     add("-o", "--output", metavar="DIR", default="runs", help="the run's folder (default: runs)")
     add("--minutes", type=float, metavar="N", help="how long to train, in place of the recipe's budget")
