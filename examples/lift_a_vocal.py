@@ -18,7 +18,7 @@ def vocal_lift() -> Board:
         [HighpassFilter(90), Compressor(threshold_db=-22, ratio=3), Reverb(room_size=0.15, wet_level=0.12)],
         gain_db=3,
     )
-    stems = StemBoard("classic4", {"vocals": voice, "other": Strip(gain_db=-1)})
+    stems = StemBoard("live4", {"vocals": voice, "other": Strip(gain_db=-1)})
     return Board([stems, Limiter(threshold_db=-1)])
 
 

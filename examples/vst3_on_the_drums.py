@@ -16,7 +16,7 @@ from plugin_bridge import StemBoard, Strip, load_plugin
 def main(song: str, plugin: str, output: str) -> None:
     """Drums through the plugin, bass up, everything else as it was; the stems stay in time."""
     compressor = load_plugin(plugin)
-    board = StemBoard("classic4", {"drums": Strip([compressor], gain_db=1), "bass": Strip(gain_db=1.5)})
+    board = StemBoard("live4", {"drums": Strip([compressor], gain_db=1), "bass": Strip(gain_db=1.5)})
     with AudioFile(song) as file:
         audio, rate = file.read(file.frames), file.samplerate
     mixed = board(audio, rate)

@@ -35,6 +35,8 @@ def _list() -> None:
             print(f"{name:<{width}}  {on_one_line(f'broken: {error}')}")
             continue
         kind = "live and render" if card.streaming else "render"
+        if name == catalogue.DEFAULT_MODEL:
+            kind += ", the default"
         print(f"{name:<{width}}  {', '.join(card.sources)}  ({kind})  {card.summary}")
 
 

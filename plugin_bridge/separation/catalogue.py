@@ -39,7 +39,7 @@ _CLASSICAL = {
     "spectral_subtraction": "SpectralSubtraction",
 }
 
-DEFAULT_MODEL = "classic4"
+DEFAULT_MODEL = "live4"
 """The model used where none is named."""
 
 NAME = re.compile(r"[a-z0-9_-]+")
