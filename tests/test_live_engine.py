@@ -39,7 +39,14 @@ def main_over_mix(run: Run, audio: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("rate", "model", "block"), [(44100, "bands", 256), (48000, "bands", 441), (44100, "classic4", 1024)]
+    ("rate", "model", "block"),
+    [
+        (44100, "bands", 256),
+        (48000, "bands", 441),
+        (44100, "classic4", 1024),
+        (44100, "live4", 256),
+        (48000, "live4", 441),
+    ],
 )
 def test_a_file_comes_out_as_the_board_renders_it(rate: int, model: str, block: int, tmp_path: Path) -> None:
     audio = noise(1.0, rate)

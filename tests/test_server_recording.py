@@ -54,7 +54,7 @@ async def ride(server: Server, target: Path) -> int:
     return step
 
 
-@pytest.mark.parametrize(("model", "seconds"), [("bands", 12.0), ("classic4", 4.0)])
+@pytest.mark.parametrize(("model", "seconds"), [("bands", 12.0), ("classic4", 4.0), ("live4", 4.0)])
 def test_the_same_moves_offline_give_what_was_played(
     model: str, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,8 +18,10 @@ from plugin_bridge.live.drivers.jack import JackDriver
 from plugin_bridge.live.engine import Engine, EngineRequest
 from plugin_bridge.live.playback import DRY
 from plugin_bridge.separation import catalogue
+from plugin_bridge.separation.separator import StreamingSeparator
 from tests.integration.jack_clients import Client, Player, Recorder, Studio
 from tests.integration.jack_server import JackServer, await_that, jack_server, needs_jackd
+from tests.little_song import little_song
 
 __all__ = ["jack_server"]
 pytestmark = [pytest.mark.integration, needs_jackd]
@@ -29,10 +31,12 @@ PORTS = {"in_L", "in_R", *(f"{row}_{side}" for row in ROWS for side in "LR")}
 
 
 @contextmanager
-def running(server: JackServer, name: str = "engine", safety_ms: float = 30.0) -> Iterator[Engine]:
-    """An engine with three bands that plays on a server."""
+def running(
+    server: JackServer, name: str = "engine", safety_ms: float = 30.0, model: str = "bands"
+) -> Iterator[Engine]:
+    """An engine that plays on a server, with three bands unless another model is named."""
     audio = AudioRequest("jack", name=name, server=server.name)
-    engine = Engine(EngineRequest(audio, protocol.BoardPlan("bands"), safety_ms=safety_ms))
+    engine = Engine(EngineRequest(audio, protocol.BoardPlan(model), safety_ms=safety_ms))
     try:
         await_that(lambda: count(engine, "callbacks") > 0, "the engine is called")
         yield engine
@@ -139,6 +143,32 @@ def test_a_freewheeling_host_gets_every_frame_wet(jack_server: JackServer) -> No
         for stem, wanted in zip(stems, expected, strict=True):
             np.testing.assert_allclose(stem[:, total:], wanted, atol=1e-5)
         np.testing.assert_allclose(main[:, total:], sound, atol=1e-5)
+
+
+@pytest.mark.parametrize("freewheel", [False, True], ids=["in time", "faster than time"])
+def test_the_default_model_plays_what_it_gives_offline(freewheel: bool) -> None:
+    """JACK's block is the model's hop, so that a song meets the same hops here as offline."""
+    separator = catalogue.load(catalogue.DEFAULT_MODEL)
+    assert isinstance(separator, StreamingSeparator)
+    with (
+        JackServer(separator.sample_rate, separator.stream().hop) as server,
+        running(server, safety_ms=100.0, model=catalogue.DEFAULT_MODEL) as engine,
+        Studio(server, "engine", ("main", *separator.sources)) as studio,
+    ):
+        total, song = engine.latency.total, sum(little_song(separator.sample_rate).values())
+        late = count(engine, "late_blocks")
+        if freewheel:
+            studio.player.jack.set_freewheel(True)
+        main, *stems = studio.record(song, song.shape[1] + total, engine.tick)
+        if freewheel:
+            studio.player.jack.set_freewheel(False)
+        late = count(engine, "late_blocks") - late
+        np.testing.assert_allclose(main, delayed(song, total, main.shape[1]), atol=1e-5)
+        if late and not freewheel:
+            pytest.skip(f"the machine was too late for {late} blocks to compare stems that play in time")
+        assert not late
+        for stem, wanted in zip(stems, separator.separate(song), strict=True):
+            np.testing.assert_allclose(stem[:, total:], wanted, atol=1e-5)
 
 
 def test_a_block_larger_than_planned_is_played_dry_and_told(jack_server: JackServer) -> None:
