@@ -197,6 +197,19 @@ print(type(board.separator).__name__, "torch" in sys.modules)
 """
 
 
+def test_onnx_runtime_keeps_and_reports_nothing(tmp_path: Path) -> None:
+    """Left to itself, it reports to its maker, and keeps an identifier for that in the home folder."""
+    install(tmp_path / "models", "mine")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "ORT_", "XDG_"))}
+    own = {"PLUGIN_BRIDGE_DATA": str(tmp_path), "PYTHONPATH": str(ROOT), "HOME": str(tmp_path / "home")}
+    (tmp_path / "home").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", WITH], env={**kept, **own}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "home").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("program", "said", "complaints"),
     [(WITHOUT, "NetworkSeparator\n" * 3, 1), (WITH, "GraphSeparator False\n", 0)],

@@ -8,6 +8,7 @@ one thread it answers in about half of the time that PyTorch takes. Nothing here
 import hashlib
 import json
 import logging
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,15 +73,24 @@ class Files:
 def available() -> bool:
     """Whether ONNX Runtime can run here; if not, it is said once in the log."""
     try:
-        from onnxruntime import InferenceSession
-    except (ImportError, OSError) as error:  # OSError: a library that it needs is not there
+        return callable(runtime().InferenceSession)
+    except (ImportError, OSError, AttributeError) as error:  # OSError: a library that it needs is not there
         _log.warning(
             "plugin-bridge: ONNX Runtime must be installed for models to run at their speed, got: %s; "
             "PyTorch runs them meanwhile",
             str(error).partition("\n")[0],
         )
         return False
-    return callable(InferenceSession)
+
+
+def runtime() -> Any:
+    """ONNX Runtime, which reports nothing to its maker. Raises `ImportError` or `OSError` where it is not."""
+    # Its official builds send reports and keep an identifier in the user's home, from threads of their own,
+    # unless this is there before the first import (from 1.29 on). Who wants to be heard of sets it to 0.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 class Graph:
@@ -152,13 +162,12 @@ def _binding(
     after: dict[str, NDArray[np.float32]],
 ) -> Any:
     """What a session reads and writes in place; the arrays must live as long as it is used."""
-    from onnxruntime import OrtValue
-
+    value_of = runtime().OrtValue.ortvalue_from_numpy
     binding = session.io_binding()
     for name, array in {SPECTRA: spectra, **before}.items():
-        binding.bind_ortvalue_input(name, OrtValue.ortvalue_from_numpy(array))
+        binding.bind_ortvalue_input(name, value_of(array))
     for name, array in {ESTIMATES: estimates, **{name + AFTER: it for name, it in after.items()}}.items():
-        binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(array))
+        binding.bind_ortvalue_output(name, value_of(array))
     return binding
 
 
@@ -178,9 +187,9 @@ def _checked(path: Path, sha256: str) -> bytes:
 
 def _session(files: Files, content: bytes, weights: weights_file.WeightsFile) -> tuple[Any, list[Any]]:
     """A session on one thread that does not spin, and what must live as long as it does."""
-    import onnxruntime
-
-    options, held = onnxruntime.SessionOptions(), []
+    onnxruntime = runtime()
+    options: Any = onnxruntime.SessionOptions()
+    held: list[Any] = []
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4  # what matters is raised

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import weights_file
-from plugin_bridge.separation.engine import AFTER, ESTIMATES, FACTS_KEY, SPECTRA, Facts, Precision
+from plugin_bridge.separation.engine import AFTER, ESTIMATES, FACTS_KEY, SPECTRA, Facts, Precision, runtime
 from plugin_bridge.separation.networks.network import Network, SpectralNetwork
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def _rename(model: ModelProto, weights: dict[str, str]) -> None:
 
 def _quantised(model: ModelProto) -> ModelProto:
     """The graph with its matrices in 8 bits."""
+    runtime()  # before anything of it is imported
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     sizes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
