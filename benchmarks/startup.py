@@ -1,4 +1,7 @@
-"""How long a process takes that imports the package or prints the help, against one that does nothing."""
+"""How long a process takes that imports the package, prints the help or loads the default model.
+
+All against a process that does nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ PROGRAMS = {
     "`import plugin_bridge`": "import plugin_bridge",
     "`plugin-bridge --help`": HELP,
     "`from plugin_bridge import StemBoard`": "from plugin_bridge import StemBoard",
+    "`StemBoard()`, with the default model": "from plugin_bridge import StemBoard; StemBoard()",
 }
 
 
