@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -180,8 +181,46 @@ def test_run_begins_with_the_weights_of_a_file_and_notes_it(songs, tmp_path, cap
     notes = checkpoint.training_notes(checkpoint.read(made))
     assert (notes["steps"], notes["before"]["steps"]) == (2, 3)
     other = recipe(architecture="wave_unet", steps=2)
-    with pytest.raises(ModelError, match="must have the weights of wave_unet"):
+    with pytest.raises(ModelError, match="must have the weights of wave_unet, got those of unet"):
         Run(other, batches_of(other, [songs], tmp_path / "cache"), tmp_path / "third", begin=weights)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_as_if_they_had_not_been_interrupted(songs, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        """architecture = "band_split_rnn"
+        config = {preset = "tiny"}
+        examples = {seconds = 0.512, batch = 1, consecutive = 4}
+        optimiser = {final_share = 1.0, warm_up_steps = 0}
+        """
+    )
+
+    def train(folder: str, *options: str) -> None:
+        words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        words += ["-m", "plugin_bridge.training", "train", str(path), "--data", str(songs), "--device", "cpu"]
+        words += [
+            "--cache",
+            str(tmp_path / "cache"),
+            "-o",
+            str(tmp_path / folder),
+            "--threads",
+            "1",
+            *options,
+        ]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    train("whole", "--steps", "6")
+    train("parted", "--steps", "3")  # within a stream, whose state each process must find again
+    train("parted", "--steps", "6", "--resume")
+    whole, parted = (
+        checkpoint.read(tmp_path / name / "progress.safetensors") for name in ("whole", "parted")
+    )
+    assert any(name.startswith("carried/1:") for name in whole.tensors)
+    assert sorted(whole.tensors) == sorted(parted.tensors)
+    for name, value in whole.tensors.items():
+        assert torch.equal(value, parted.tensors[name]), name
 
 
 def test_run_of_another_recipe_is_not_gone_on_with(songs, tmp_path):

@@ -56,6 +56,7 @@ class Steps:
         """Shape: `(channels, hop)` to `(sources, channels, hop)`."""
         estimates = self._engine.step(block)
         if not np.isfinite(estimates).all():
+            estimates = estimates.copy()  # may lie in what is reset
             self._engine.reset()  # a state that has overflowed would never recover by itself
         self._past[:, : self.latency] = self._past[:, self.hop :]
         self._past[:, self.latency :] = block

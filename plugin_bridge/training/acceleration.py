@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -43,6 +44,8 @@ def keep_memory() -> None:
 
     Given back and asked for again, every page of every large tensor is zeroed by the system in every step.
     """
+    if os.name == "nt":  # where no library can be opened that is the program itself
+        return
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
     if tune is not None:
         tune(_MMAP_MAX, 0)

@@ -162,7 +162,9 @@ class _Wanted:
             _store(self.song, varied(stems, self.sample_rate, variant), self.sample_rate, path, variant)
 
     def _key(self, content: list[Any], variant: Variant) -> str:
-        kept = [self.sample_rate, self.channels, variant.semitones, variant.tempo]
+        kept: list[Any] = [self.sample_rate, self.channels, variant.semitones, variant.tempo]
+        if variant.is_speed and variant != ORIGINAL:
+            kept.append("resampled")  # such variants were once stretched
         return hashlib.sha256(json.dumps([FORMAT, content, *kept]).encode()).hexdigest()[:32]
 
 

@@ -22,8 +22,10 @@ class FusedGru(nn.Module):
         for name, parameter in gru.named_parameters():
             self.register_parameter(name, parameter)
 
-    def forward(self, x: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `nn.GRU`, in single precision. Shape: `(batch, steps, given)` and `(1, batch, hidden)`."""
+        if before is None:
+            before = x.new_zeros(1, len(x), self.get_parameter("weight_hh_l0").shape[1])
         out, _ = _gru(
             x[:, :, None].float(),
             before[0].float(),

@@ -50,13 +50,18 @@ def library() -> ctypes.CDLL:
     text = b"".join(path.read_bytes() for path in (*sources, *sorted(_FOLDER.glob("*.h"))))
     key = hashlib.sha256(known + text + " ".join(_FLAGS).encode()).hexdigest()[:16]
     path = user_cache_path("plugin-bridge") / "kernels" / f"{key}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as aside:  # others may do the same at this moment
-            fresh = Path(aside) / path.name
-            _output([compiler, *_FLAGS, *map(str, sources), "-o", str(fresh)])
-            fresh.replace(path)
-    return _declared(ctypes.CDLL(str(path)))
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(
+                dir=path.parent
+            ) as aside:  # others may do the same at this moment
+                fresh = Path(aside) / path.name
+                _output([compiler, *_FLAGS, *map(str, sources), "-o", str(fresh)])
+                fresh.replace(path)
+        return _declared(ctypes.CDLL(str(path)))
+    except OSError as error:
+        raise CompilerError(f"{path} must be writable and loadable, got: {error}") from error
 
 
 def _declared(made: ctypes.CDLL) -> ctypes.CDLL:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO, TypeGuard
 
@@ -32,11 +31,15 @@ from plugin_bridge.training.ranks import Ranks
 from plugin_bridge.training.recipe import Recipe
 from plugin_bridge.training.remix import Batch, Batches
 from plugin_bridge.training.remix_prefetch import Prefetch
+from plugin_bridge.training.run_conditions import check_beginning, check_fit, check_parts
 
 _MEASURED_STEPS = 8
 """Steps timed before a run in minutes knows how many it will have; the first is left out."""
 
 _LOG_EVERY_SECONDS = 5.0
+
+_SAVE, _END = 1, 2
+"""What the first rank may decide before a step, for all."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,12 @@ class Run:
         torch.manual_seed(recipe.seed)
         self._place = self.ranks.device or compute_device(self.device)
         self.network = _built(recipe).to(self._place)
-        _check_fit(self.network, self.batches)
-        _check_parts(self.network, recipe.examples.consecutive, self.batches.sampling.frames)
-        if self.begin and not self.resume:
-            checkpoint.fill(self.network, checkpoint.read(self.begin).tensors, self.begin)
+        check_fit(self.network, self.batches)
+        check_parts(self.network, recipe.examples.consecutive, self.batches.sampling.frames)
+        self._beginning = checkpoint.read(self.begin) if self.begin and not self.resume else None
+        if self.begin and self._beginning:
+            check_beginning(self.network, self._beginning, self.begin)
+            checkpoint.fill(self.network, self._beginning.tensors, self.begin)
         self.average = deepcopy(self.network).eval().requires_grad_(False)
         if recipe.compiled:
             accelerated(self.network, self.note)
@@ -124,9 +129,17 @@ class Run:
     def _begun_from(self) -> Path:
         return self.folder / "begun_from.safetensors"
 
+    def _keep_beginning(self) -> None:
+        """Keep the weights that the run begins with, and none of a run that never came to anything."""
+        if self._beginning:
+            checkpoint.write(self._begun_from, self._beginning.tensors, self._beginning.texts)
+        else:
+            self._begun_from.unlink(missing_ok=True)
+
     def _go_on(self) -> None:
         found = load_progress(self._path, self.recipe.digest, self.network, self.average, self._optimiser)
-        found.carried = {name: value.to(self._place) for name, value in found.carried.items()}
+        carried = self.ranks.own(found.carried)
+        found.carried = {name: value.to(self._place) for name, value in carried.items()}
         if found.scale.factor == 1:  # a run that began in single precision
             found.scale = self._first_scale()
         self._progress = found
@@ -138,23 +151,25 @@ class Run:
         Raises `ModelError` when the loss is not finite: the last good checkpoint stays.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.begin and self.ranks.first and not self.resume:
-            shutil.copyfile(self.begin, self._begun_from)
-        progress, recipe = self._progress, self.recipe
+        if self.ranks.first and not self.resume:
+            self._keep_beginning()
+        progress = self._progress
         self.network.train()
         begun = saved = time.monotonic()
         with interruptions() as asked, self._log() as log, self._prefetch() as prefetch:
             for step, batch in prefetch:
-                if asked or self._spent():
+                # Ranks that ended each by its own clock would wait for each other for good.
+                due = self.ranks.agreed(_END if asked or self._spent() else _SAVE if self._late(saved) else 0)
+                if due == _END:
                     break
+                if due == _SAVE:
+                    self.save()
+                    saved = time.monotonic()
                 progress.loss = self._step(step, batch)
                 progress.step = step + 1
                 progress.seconds = self._seconds_begun + time.monotonic() - begun
                 self._plan(time.monotonic() - begun)
                 log(progress)
-                if time.monotonic() - saved > 60 * recipe.budget.checkpoint_minutes:
-                    self.save()
-                    saved = time.monotonic()
             waited = prefetch.waited_seconds
         self.save()
         self.note(
@@ -263,6 +278,9 @@ class Run:
             pace = (seconds - self._timed_from[1]) / (progress.step - self._timed_from[0])
             progress.horizon_steps = self.ranks.agreed(max(progress.step, int(60 * budget.minutes / pace)))
 
+    def _late(self, saved: float) -> bool:
+        return time.monotonic() - saved > 60 * self.recipe.budget.checkpoint_minutes
+
     def _spent(self) -> bool:
         budget = self.recipe.budget
         if budget.steps is not None:
@@ -271,11 +289,11 @@ class Run:
 
     def save(self) -> None:
         """Write the checkpoint and the averaged weights. Raises `ModelError` where they cannot be written."""
+        carried = self.ranks.gathered(self._progress.carried)
         if not self.ranks.first:
             return
-        save_progress(
-            self._path, self._progress, self.recipe.digest, self.network, self.average, self._optimiser
-        )
+        progress = replace(self._progress, carried=carried)
+        save_progress(self._path, progress, self.recipe.digest, self.network, self.average, self._optimiser)
         notes: dict[str, Any] = {
             "steps": self._progress.step,
             "minutes": round(self._progress.seconds / 60, 2),
@@ -350,24 +368,3 @@ def _built(recipe: Recipe) -> Network:
         return networks.build(recipe.architecture, recipe.config)
     except ValueError as error:
         raise ModelError(f"a recipe must describe a network that can be built: {error}") from error
-
-
-def _check_fit(network: Network, batches: Batches) -> None:
-    """Raise `ModelError` for songs that are not what the network separates."""
-    ours = (network.sources, network.channels, network.sample_rate)
-    theirs = (batches.sources, batches.channels, batches.sample_rate)
-    if ours != theirs:
-        raise ModelError(
-            f"songs must have the network's sources, channels and rate {ours}, got {theirs}; "
-            "mend the recipe's config"
-        )
-
-
-def _check_parts(network: Network, consecutive: int, frames: int) -> None:
-    """Raise `ModelError` where the parts of a causal network's streams would end within a step."""
-    if consecutive > 1 and isinstance(network, CausalNetwork) and frames % network.hop:
-        seconds = max(1, round(frames / network.hop)) * network.hop / network.sample_rate
-        raise ModelError(
-            f"consecutive examples of {network.architecture} must be of whole steps of {network.hop} frames, "
-            f"got {frames} frames; set seconds = {seconds} in the recipe's examples"
-        )

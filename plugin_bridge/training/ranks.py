@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,25 @@ class Ranks:
             return network
         shared: nn.Module = nn.parallel.DistributedDataParallel(network)
         return shared
+
+    def gathered(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of all processes, `RANK:` before the names of all but the first's."""
+        if self.count == 1:
+            return dict(tensors)
+        every: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(every, {name: value.cpu() for name, value in tensors.items()})
+        return {
+            f"{rank}:{name}" if rank else name: value
+            for rank, its in enumerate(every)
+            for name, value in its.items()
+        }
+
+    def own(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """This process's part of what `gathered` gave."""
+        if not self.rank:
+            return {name: value for name, value in tensors.items() if ":" not in name}
+        begin = f"{self.rank}:"
+        return {name.removeprefix(begin): value for name, value in tensors.items() if name.startswith(begin)}
 
     def agreed(self, number: int) -> int:
         """The first process's number, everywhere."""

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -33,17 +33,16 @@ inline void store(float* at, Vector value) { *reinterpret_cast<Vector*>(at) = va
 class Numbers {
   public:
     explicit Numbers(size_t count)
-        : count_(count), data_(static_cast<float*>(::operator new(count * 4, std::align_val_t(64)))) {
+        : data_(static_cast<float*>(::operator new(count * 4, std::align_val_t(64)))) {
         std::memset(data_, 0, count * 4);
     }
-    Numbers(Numbers&& other) noexcept : count_(other.count_), data_(other.data_) { other.data_ = nullptr; }
+    Numbers(Numbers&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
     Numbers(const Numbers&) = delete;
     ~Numbers() { ::operator delete(data_, std::align_val_t(64)); }
     operator float*() { return data_; }
     operator const float*() const { return data_; }
 
   private:
-    size_t count_;
     float* data_;
 };
 
@@ -121,7 +120,12 @@ template <typename Work>
 void share_parts(int64_t parts, int threads, const Work& work) {
     std::vector<std::thread> others;
     for (int thread = 1; thread < threads; thread++)
-        others.emplace_back([&, thread] { work(thread, parts * thread / threads, parts * (thread + 1) / threads); });
+        try {
+            others.emplace_back(
+                [&, thread] { work(thread, parts * thread / threads, parts * (thread + 1) / threads); });
+        } catch (const std::system_error&) {  // no more threads are to be had: their shares are ours
+            work(thread, parts * thread / threads, parts * (thread + 1) / threads);
+        }
     work(0, 0, parts / threads);
     for (auto& other : others) other.join();
 }
