@@ -23,9 +23,9 @@ from tests.integration.ardour_session import Ardour, ArdourLeft, Audio
 from tests.integration.jack_clients import Client
 from tests.integration.jack_server import JackServer, await_that
 
-MODEL, STEMS = "classic4", ("vocals", "drums", "bass", "other")
-# The model's hops lie on a grid that begins with the stream. With JACK's block as long as a hop and the song
-# on a whole block, the song meets the same grid live and offline.
+MODEL, STEMS = "live4", ("vocals", "drums", "bass", "other")
+# The model's hops of 512 frames lie on a grid that begins with the stream. With JACK's block of whole hops
+# and the song on a whole block, the song meets the same grid live and offline.
 RATE, BLOCK = 44100, 1024
 START, FRAMES = 24 * BLOCK, 4 * RATE
 ATTEMPTS = 6

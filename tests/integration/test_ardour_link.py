@@ -321,7 +321,7 @@ class Served:
     """A running `plugin-bridge serve` that is linked to a session, moved and asked over its own OSC."""
 
     def __init__(self, session: Session) -> None:
-        options = ("--audio", "paced", "--model", "classic4", "--link", f"ardour::{session.port}")
+        options = ("--audio", "paced", "--link", f"ardour::{session.port}")
         self.process = Serve(*options)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(1.0)
