@@ -11,10 +11,11 @@ from plugin_bridge.separation import networks
 from plugin_bridge.separation.layers.band_mixing import band_mixing
 from plugin_bridge.separation.layers.band_split import BandMerge, BandSplit
 from plugin_bridge.separation.layers.deep_filter import DeepFilter, complex_product
-from plugin_bridge.separation.layers.short_synthesis import ShortSynthesis, window_pair
+from plugin_bridge.separation.layers.short_synthesis import ShortSynthesis
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.networks.band_split_rnn import PRESETS, BandSplitRnn
 from plugin_bridge.separation.networks.network import State
+from plugin_bridge.separation.short_transform import window_pair
 from tests.network_trials import RATE, four_stems, parameters
 
 torch.set_num_threads(1)
@@ -53,7 +54,7 @@ def test_what_goes_through_both_windows_comes_out_unchanged(window: int, synthes
 
 
 def test_windows_rise_and_fall_and_their_product_is_one_when_overlapped() -> None:
-    analysis, synthesis = window_pair(2048, 1024)
+    analysis, synthesis = map(torch.from_numpy, window_pair(2048, 1024))
     assert int(analysis.argmax()) == 1536
     assert analysis.min() >= 0
     assert synthesis.min() >= 0

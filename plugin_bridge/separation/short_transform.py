@@ -13,7 +13,12 @@ _FAINT = np.float32(1e-18)
 
 
 def window_pair(window: int, synthesis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The windows of `layers.short_synthesis.window_pair`. Shape: `(window,)` and `(synthesis,)`."""
+    """Windows whose product over the last `synthesis` frames is a periodic Hann window.
+
+    The first rises as a sine over all but the last half of `synthesis` and falls as a cosine there; so does
+    the second, whose rise is what the first leaves of the product.
+    Shape: `(window,)` and `(synthesis,)`.
+    """
     half = synthesis // 2
     rise = window - half
     rising = np.sin(np.pi / 2 * np.arange(rise) / rise)

@@ -26,7 +26,8 @@ def batches_of(
     """The batches that a recipe asks for, of all songs in the folders, decoded once into the cache.
 
     Songs of the folders in `partial` may lack stems, which are silent in them; of singing alone, say. A
-    folder given as `FOLDER@0.25` is drawn from for a quarter of all places; others by their length.
+    folder given as `FOLDER@0.25` is drawn from by a quarter of all draws, others by their length; a draw
+    that finds a source silent is mostly drawn again.
     Raises `AudioFileError` for songs that cannot be used, `ModelError` for a config that cannot be built.
     """
     try:

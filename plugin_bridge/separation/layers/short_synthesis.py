@@ -8,6 +8,8 @@ neural speech enhancement with very low algorithmic latency", 2022). Every step 
 import torch
 from torch import Tensor, nn
 
+from plugin_bridge.separation.short_transform import window_pair
+
 
 class ShortSynthesis(nn.Module):
     """Spectra of the last `window` frames every `hop`, and signals from the last `synthesis` frames of each.
@@ -30,7 +32,8 @@ class ShortSynthesis(nn.Module):
         self.size, self.hop, self.bins = window, hop, window // 2 + 1
         self.overlaps = synthesis // hop
         self.latency, self.past = synthesis - hop, window - hop
-        analysis, short = window_pair(window, synthesis)
+        # In double precision, and numbers wherever the network is made.
+        analysis, short = map(torch.from_numpy, window_pair(window, synthesis))
         self.scale = 2 / float(analysis.sum())
         self.register_buffer("analysis", (analysis * self.scale).float(), persistent=False)
         self.register_buffer(
@@ -60,20 +63,3 @@ class ShortSynthesis(nn.Module):
         whole = audio.flatten(-2)
         return whole[..., : steps * self.hop], whole[..., steps * self.hop :]
 
-
-def window_pair(window: int, synthesis: int) -> tuple[Tensor, Tensor]:
-    """Windows whose product over the last `synthesis` frames is a periodic Hann window, in double precision.
-
-    The first rises as a sine over all but the last half of `synthesis` and falls as a cosine there; so does
-    the second, whose rise is what the first leaves of the product.
-    Shape: `(window,)` and `(synthesis,)`.
-    """
-    half = synthesis // 2
-    rise = window - half
-    with torch.device("cpu"):  # they are numbers, wherever the network is made
-        rising = torch.sin(torch.pi / 2 * torch.arange(rise, dtype=torch.float64) / rise)
-        falling = torch.cos(torch.pi / 2 * torch.arange(half, dtype=torch.float64) / half)
-        product = torch.hann_window(synthesis, dtype=torch.float64)
-    analysis = torch.cat((rising, falling))
-    # Windows of one length both begin at zero, which must not be divided by.
-    return analysis, product / analysis[window - synthesis :].clamp_min(1e-9)
