@@ -77,7 +77,7 @@ def test_it_is_a_trained_one_for_the_stage() -> None:
     assert (card.latency + card.hop) / card.sample_rate <= LATEST_SECONDS
     assert tuple(card.sources) == STEMS
     assert card.weights is not None and card.engine is not None
-    assert "non-commercial" in card.licence
+    assert card.licence.startswith("CC-BY-NC-SA-4.0")
 
 
 @pytest.mark.parametrize("model", [(), ("--model", "live4")], ids=["by default", "by name"])
