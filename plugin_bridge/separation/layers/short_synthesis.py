@@ -62,4 +62,3 @@ class ShortSynthesis(nn.Module):
             audio = audio + nn.functional.pad(pieces[..., part, :], (0, 0, part, later))
         whole = audio.flatten(-2)
         return whole[..., : steps * self.hop], whole[..., steps * self.hop :]
-
