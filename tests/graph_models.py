@@ -3,16 +3,15 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import tomlkit
 import torch
 
-from plugin_bridge.separation import catalogue, checkpoint, networks
+from plugin_bridge.separation import checkpoint, networks
 from plugin_bridge.separation.engine import Files, Precision
 from plugin_bridge.separation.graph_separator import GraphSeparator
-from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.networks.band_split_rnn import BandSplitRnn
 from plugin_bridge.training.__main__ import main
 from plugin_bridge.training.export import export, write
+from tests.model_folders import write_model
 
 
 def drawn(preset: str = "tiny", seed: int = 1, **changes: object) -> BandSplitRnn:
@@ -38,25 +37,7 @@ def in_onnx_runtime(network: BandSplitRnn, precision: Precision = "float32") -> 
 
 def install(models: Path, name: str, *, exported: bool = True, seed: int = 1, int8: bool = False) -> Path:
     """A model's folder, its graph exported by the command a person would use."""
-    folder, network = models / name, drawn(seed=seed)
-    sha256 = checkpoint.save(network, folder / "weights.safetensors")
-    card = {
-        "architecture": "band_split_rnn",
-        "summary": "A small band-split network",
-        "licence": "GPL-3.0-or-later",
-        "source": "made for a test",
-        "strengths": "small",
-        "limits": "untrained",
-        "weights": "weights.safetensors",
-        "sha256": sha256,
-        **{
-            key: value
-            for key, value in catalogue.stated(NetworkSeparator(network)).items()
-            if value is not None
-        },
-        "config": {"preset": "tiny"},
-    }
-    (folder / "card.toml").write_text("# made by hand\n" + tomlkit.dumps(card))
+    folder = write_model(models / name, drawn(seed=seed))
     if exported:
         assert main(["export", str(folder), *(["--int8"] if int8 else [])]) == 0
     return folder

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomlkit
 import torch
 
 from plugin_bridge.errors import ModelError
-from plugin_bridge.separation import catalogue, checkpoint, networks
+from plugin_bridge.separation import catalogue, networks
 from plugin_bridge.separation.network_separator import NetworkSeparator
+from tests.model_folders import write_model
 
 
 @pytest.fixture
@@ -22,24 +22,7 @@ def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def install(models: Path, name: str = "mine", seed: int = 1, **changes: object) -> Path:
     """A model folder of a small U-Net with random weights; a change of None leaves a key out."""
     torch.manual_seed(seed)
-    network = networks.build("unet", {"preset": "tiny"})
-    sha256 = checkpoint.save(network, models / name / "weights.safetensors")
-    values: dict[str, object] = {
-        "architecture": "unet",
-        "summary": "A small U-Net",
-        "licence": "GPL-3.0-or-later",
-        "source": "made for a test",
-        "strengths": "small",
-        "limits": "untrained",
-        "weights": "weights.safetensors",
-        "sha256": sha256,
-        "config": {"preset": "tiny"},
-        **catalogue.stated(NetworkSeparator(network)),
-        **changes,
-    }
-    card = {key: value for key, value in values.items() if value is not None}
-    (models / name / "card.toml").write_text(tomlkit.dumps(card))
-    return models / name
+    return write_model(models / name, networks.build("unet", {"preset": "tiny"}), **changes)
 
 
 OUR_UNTRAINED = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from copy import deepcopy
 from pathlib import Path
 
@@ -18,8 +16,8 @@ from plugin_bridge.separation.layers.band_mixing import BandAttention
 from plugin_bridge.training import acceleration, fused_attention, fused_gru, kernel_library
 from plugin_bridge.training.loop import Run
 from plugin_bridge.training.recipe import Budget, Examples, Optimiser, Recipe
-from plugin_bridge.training.remix import Batches
 from plugin_bridge.training.songs import batches_of
+from tests.interrupted_batches import Interrupting
 
 # The compiler's own modules still use what torch itself calls out of date.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
@@ -66,20 +64,6 @@ def run_of(
     batches = batches_of(recipe, [songs], folder.parent / "cache", note=lambda line: None)
     note = (lambda line: None) if notes is None else notes.append
     return Run(recipe, batches, folder, device="cpu", resume=resume, note=note)
-
-
-class Interrupting(Batches):
-    """Batches during one of which somebody presses Ctrl-C."""
-
-    def __init__(self, batches: Batches, at: int) -> None:
-        super().__init__(batches.songs, batches.sampling, seed=batches.seed)
-        self._at = at
-
-    def part(self, run, position):
-        self._at -= 1
-        if self._at == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-        return super().part(run, position)
 
 
 def learned(module: nn.Module, x: Tensor, before: Tensor, wanted: Tensor) -> list[Tensor]:

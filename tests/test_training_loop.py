@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +21,8 @@ from plugin_bridge.training.__main__ import main
 from plugin_bridge.training.loop import Run
 from plugin_bridge.training.losses import loss_of, spectrum_loss
 from plugin_bridge.training.recipe import Budget, Examples, Objective, Optimiser, Recipe, load_recipe
-from plugin_bridge.training.remix import Batches
 from plugin_bridge.training.songs import batches_of
+from tests.interrupted_batches import Interrupting
 
 RECIPES = sorted((Path(__file__).parent.parent / "models").glob("*/recipe.toml"))
 
@@ -59,20 +57,6 @@ def recipe(**changes) -> Recipe:
 def run_of(which: Recipe, songs: Path, folder: Path, cache: Path, resume: bool = False) -> Run:
     batches = batches_of(which, [songs], cache)
     return Run(which, batches, folder, device="cpu", resume=resume, note=lambda line: None)
-
-
-class Interrupting(Batches):
-    """Batches during one of which somebody presses Ctrl-C."""
-
-    def __init__(self, batches: Batches, at: int) -> None:
-        super().__init__(batches.songs, batches.sampling, seed=batches.seed)
-        self._at = at
-
-    def part(self, run, position):
-        self._at -= 1
-        if self._at == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-        return super().part(run, position)
 
 
 CAUSAL = [

@@ -213,7 +213,8 @@ def _describe_network(separator: Any) -> dict[str, Any]:
             "separator must be trained to be described, got a network whose weights are in no file"
         )
     run = {"shifts": separator.shifts, "seed": separator.seed} if separator.shifts > 1 else {}
-    config = {**networks.values(separator.network.config), **run, "weights": separator.weights}
+    # In full, as a graph says it: who loads this may have the graph, or PyTorch.
+    config = {**msgspec.to_builtins(separator.network.config), **run, "weights": separator.weights}
     return {"architecture": separator.network.architecture, "config": config}
 
 

@@ -73,6 +73,18 @@ class Stream(Protocol):
 
 
 @runtime_checkable
+class EstimatingSeparator(Separator, Protocol):
+    """A network's separator, whose estimates can be had before they are made to sum to the mix."""
+
+    def raw_estimates(self, mix: Audio) -> Stems:
+        """What the network itself gives, for those who score it.
+
+        A source that the network leaves out is what the others leave.
+        Shape: `(channels, frames)` to `(sources, channels, frames)`.
+        """
+
+
+@runtime_checkable
 class StreamingSeparator(Separator, Protocol):
     """A separator that also runs hop by hop."""
 

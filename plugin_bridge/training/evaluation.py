@@ -18,9 +18,7 @@ import msgspec
 import numpy as np
 import torch
 
-from plugin_bridge.separation.graph_separator import GraphSeparator
-from plugin_bridge.separation.network_separator import NetworkSeparator
-from plugin_bridge.separation.separator import Stems
+from plugin_bridge.separation.separator import EstimatingSeparator, Stems
 from plugin_bridge.training.datasets import Song
 from plugin_bridge.training.evaluation_forms import (
     CONSISTENT,
@@ -171,11 +169,11 @@ def _forms(subject: Subject, group: Grouping, request: Request, songs: Sequence[
         kind = cast(MaskKind, subject.facts.name.partition("-")[2])
         yield oracle(kind) if subject.facts.name.startswith("oracle-") else _transfer(kind, request, songs)
         return
-    if request.raw and not isinstance(separator, NetworkSeparator | GraphSeparator):
+    if request.raw and not isinstance(separator, EstimatingSeparator):
         raise ValueError(
             f"raw output must be of a network, got {subject.facts.architecture}, whose stems are all it has"
         )
-    if isinstance(separator, NetworkSeparator | GraphSeparator):
+    if isinstance(separator, EstimatingSeparator):
         yield raw_output(separator, group)
     if not request.raw:
         yield separated(separator, group)

@@ -9,10 +9,14 @@ import numpy as np
 import soxr
 
 from plugin_bridge.errors import ModelError
-from plugin_bridge.separation.graph_separator import GraphSeparator
-from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.rate import at_rate
-from plugin_bridge.separation.separator import Audio, Separator, Stems, StreamingSeparator
+from plugin_bridge.separation.separator import (
+    Audio,
+    EstimatingSeparator,
+    Separator,
+    Stems,
+    StreamingSeparator,
+)
 from plugin_bridge.separation.stream import run_through
 from plugin_bridge.training.evaluation_songs import HeardSong
 from plugin_bridge.training.oracle import MaskKind, ideal_masks, masked
@@ -106,7 +110,7 @@ def separated(separator: Separator, group: Grouping) -> Form:
     return Form(CONSISTENT, estimate)
 
 
-def raw_output(separator: NetworkSeparator | GraphSeparator, group: Grouping) -> Form:
+def raw_output(separator: EstimatingSeparator, group: Grouping) -> Form:
     """What the network itself gives, before the stems are made to sum to the mix.
 
     Windows, overlaps and offsets are as in the separator; a causal network runs as one stream over the song.

@@ -53,9 +53,8 @@ def library() -> ctypes.CDLL:
     try:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(
-                dir=path.parent
-            ) as aside:  # others may do the same at this moment
+            # Others may do the same at this moment.
+            with tempfile.TemporaryDirectory(dir=path.parent) as aside:
                 fresh = Path(aside) / path.name
                 _output([compiler, *_FLAGS, *map(str, sources), "-o", str(fresh)])
                 fresh.replace(path)
