@@ -12,6 +12,8 @@ from tests.integration.jack_server import JackServer, await_that
 
 Audio = NDArray[np.float32]
 
+TAKES = 5
+
 
 class Client:
     """A client on a private server, active within the `with` block."""
@@ -145,7 +147,20 @@ class Studio:
         self.player.__exit__(kind, error, trace)
 
     def record(self, audio: Audio, frames: int, meanwhile: Callable[[], object]) -> Audio:
-        """What comes out of the engine, from the first frame on that goes in. Shape: `(rows, 2, frames)`."""
+        """What comes out of the engine, from the first frame on that goes in. Shape: `(rows, 2, frames)`.
+
+        A busy machine can wake a client a cycle late, and the wire past the engine shows it: such a take says
+        nothing about the engine and is played again.
+        """
+        played = min(frames, audio.shape[1])
+        for _ in range(TAKES):
+            recorded = self._take(audio.copy(), frames, meanwhile)
+            if np.array_equal(recorded[0, :, :played], audio[:, :played]):
+                break
+        np.testing.assert_array_equal(recorded[0, :, :played], audio[:, :played])
+        return recorded[1:]
+
+    def _take(self, audio: Audio, frames: int, meanwhile: Callable[[], object]) -> Audio:
         self.recorder.await_cue(audio, frames)
         self.player.play(audio)
 
@@ -154,7 +169,4 @@ class Studio:
             return self.recorder.complete
 
         await_that(complete, "everything is recorded", 60.0)
-        recorded = self.recorder.recorded()
-        played = min(frames, audio.shape[1])
-        np.testing.assert_array_equal(recorded[0, :, :played], audio[:, :played])
-        return recorded[1:]
+        return self.recorder.recorded()
