@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sys
 
 import hypothesis
@@ -12,6 +13,10 @@ import pytest
 
 SEED = int(os.environ.get("PLUGIN_BRIDGE_SEED", "20260101"))
 
+# What keeps real time, or looks at the whole machine: another test beside it would make it late.
+_ALONE = re.compile(
+    r"tests/(integration/|test_(ardour|clock|discovery|doctor|live|midi|osc|serve|session|soak))"
+)
 
 # No deadline: time never decides pass or fail. No database: what ran before must not either.
 hypothesis.settings.register_profile("project", deadline=None, database=None)
@@ -28,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the committed golden files instead of comparing"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _ALONE.match(item.nodeid):
+            item.add_marker(pytest.mark.alone)
 
 
 def pytest_report_header() -> str:
