@@ -12,7 +12,7 @@ from plugin_bridge.separation.networks.network import Network
 
 
 def write_model(folder: Path, network: Network, **changes: object) -> Path:
-    """A folder with the weights and the card of a network of a preset `tiny`; a change of None leaves a key out."""
+    """A folder with the weights and card of a network of preset `tiny`; a change of None leaves a key out."""
     sha256 = checkpoint.save(network, folder / "weights.safetensors")
     values: dict[str, object] = {
         "architecture": network.architecture,
