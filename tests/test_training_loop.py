@@ -169,6 +169,23 @@ def test_run_begins_with_the_weights_of_a_file_and_notes_it(songs, tmp_path, cap
         Run(other, batches_of(other, [songs], tmp_path / "cache"), tmp_path / "third", begin=weights)
 
 
+def test_run_begins_with_the_weights_of_a_network_that_its_own_extends(songs, tmp_path):
+    torch.manual_seed(3)
+    causal = networks.build("band_split_rnn", {"preset": "tiny", "magnitudes": True})
+    checkpoint.save(causal, tmp_path / "causal.safetensors")
+    which = recipe(architecture="band_split_birnn", steps=1)
+    batches = batches_of(which, [songs], tmp_path / "cache", note=lambda line: None)
+    run = Run(which, batches, tmp_path / "run", device="cpu", begin=tmp_path / "causal.safetensors")
+    begun = run.network.state_dict()
+    assert all(torch.equal(begun[name], value) for name, value in causal.state_dict().items())
+    assert set(begun) > set(causal.state_dict())
+    run.train()
+    other = networks.build("band_split_rnn", {"preset": "tiny", "magnitudes": True, "layers": 2})
+    checkpoint.save(other, tmp_path / "deeper.safetensors")
+    with pytest.raises(ModelError, match=r"got unknown ones for 'masker\.layers\.1"):
+        Run(which, batches, tmp_path / "other", device="cpu", begin=tmp_path / "deeper.safetensors")
+
+
 @pytest.mark.slow
 def test_two_processes_go_on_as_if_they_had_not_been_interrupted(songs, tmp_path):
     path = tmp_path / "recipe.toml"

@@ -31,7 +31,7 @@ from plugin_bridge.training.ranks import Ranks
 from plugin_bridge.training.recipe import Recipe
 from plugin_bridge.training.remix import Batch, Batches
 from plugin_bridge.training.remix_prefetch import Prefetch
-from plugin_bridge.training.run_conditions import check_beginning, check_fit, check_parts
+from plugin_bridge.training.run_conditions import begin_with, check_fit, check_parts
 
 _MEASURED_STEPS = 8
 """Steps timed before a run in minutes knows how many it will have; the first is left out."""
@@ -82,8 +82,7 @@ class Run:
         check_parts(self.network, recipe.examples.consecutive, self.batches.sampling.frames)
         self._beginning = checkpoint.read(self.begin) if self.begin and not self.resume else None
         if self.begin and self._beginning:
-            check_beginning(self.network, self._beginning, self.begin)
-            checkpoint.fill(self.network, self._beginning.tensors, self.begin)
+            begin_with(self.network, self._beginning, self.begin)
         self.average = deepcopy(self.network).eval().requires_grad_(False)
         if recipe.compiled:
             accelerated(self.network, self.note)

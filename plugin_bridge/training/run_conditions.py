@@ -22,10 +22,23 @@ def check_fit(network: Network, batches: Batches) -> None:
         )
 
 
-def check_beginning(network: Network, contents: checkpoint.Contents, path: Path) -> None:
-    """Raise `ModelError` for weights of something else, where the file says what they are of."""
-    if (own := contents.texts.get("architecture", network.architecture)) != network.architecture:
-        raise ModelError(f"{path} must have the weights of {network.architecture}, got those of {own}")
+def begin_with(network: Network, contents: checkpoint.Contents, path: Path) -> None:
+    """Give a network the weights of a file, be they its own or of an architecture that it extends.
+
+    Raises `ModelError` for weights that do not fit, and for those of something else, where the file says what
+    they are of.
+    """
+    own = contents.texts.get("architecture", network.architecture)
+    _check_beginning(network, own, contents, path)
+    known = contents.tensors
+    made = {} if own == network.architecture else network.state_dict()
+    checkpoint.fill(network, {**{name: made[name] for name in made if name not in known}, **known}, path)
+
+
+def _check_beginning(network: Network, own: str, contents: checkpoint.Contents, path: Path) -> None:
+    if own not in (network.architecture, *network.extends):
+        fitting = " or ".join((network.architecture, *network.extends))
+        raise ModelError(f"{path} must have the weights of {fitting}, got those of {own}")
     config = json.loads(contents.texts.get("config", "{}"))
     for key in ("sources", "sample_rate", "channels"):
         wanted = getattr(network.config, key)

@@ -59,6 +59,9 @@ class Network(nn.Module):
         "device",
     )
 
+    extends: tuple[str, ...] = ()
+    """Architectures whose weights training may begin with; what they lack begins as it is made."""
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
