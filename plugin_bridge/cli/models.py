@@ -1,8 +1,13 @@
 """Tell which models there are, and what each is for."""
 
 import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from plugin_bridge.cli.text import on_one_line
+
+if TYPE_CHECKING:
+    from plugin_bridge.separation.card import Card
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,10 +39,27 @@ def _list() -> None:
         except ModelError as error:
             print(f"{name:<{width}}  {on_one_line(f'broken: {error}')}")
             continue
-        kind = "live and render" if card.streaming else "render"
-        if name == catalogue.DEFAULT_MODEL:
-            kind += ", the default"
-        print(f"{name:<{width}}  {', '.join(card.sources)}  ({kind})  {card.summary}")
+        facts = "; ".join(_facts(name, card))
+        print(f"{name:<{width}}  {', '.join(card.sources)}  ({facts})  {card.summary}")
+
+
+def _facts(name: str, card: "Card") -> "Iterator[str]":
+    """What one chooses a model by, as far as its card and folder tell."""
+    from plugin_bridge.separation import catalogue
+
+    kind = "live and render" if card.streaming else "render"
+    yield f"{kind}, the default" if name == catalogue.DEFAULT_MODEL else kind
+    if card.streaming and card.latency is not None and card.hop is not None:
+        yield f"{1000 * (card.latency + card.hop) / card.sample_rate:.0f} ms"
+    if "mean" in card.scores:
+        yield f"SDR {card.scores['mean']} dB"
+    if card.real_time_factor is not None:
+        yield f"{card.real_time_factor:g} of real time"
+    files = [card.weights, card.engine and card.engine.graph]
+    paths = [catalogue.model_folder(name) / file for file in files if file]
+    if size := sum(path.stat().st_size for path in paths if path.is_file()):
+        yield f"{size / 1e6:.1f} MB"
+    yield card.licence.partition(",")[0]
 
 
 def _show(name: str) -> None:

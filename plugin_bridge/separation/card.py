@@ -16,6 +16,9 @@ class EngineCard(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 class Card(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What a model folder says about itself; `latency`, `hop` in frames at `sample_rate` Hz.
 
+    `licence` begins with its short name, before a comma. `real_time_factor` is processor time over audio
+    time, on one thread. Of `scores`, `mean` is the mean SDR in dB, as `protocol` says.
+
     The card of a network names the file of its `weights`, beside the card, and its `sha256`; that of a causal
     one may have an `engine`, which runs it on processors in place of PyTorch.
     """
@@ -33,6 +36,7 @@ class Card(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     latency: int | None = None
     hop: int | None = None
     window_seconds: float | None = None
+    real_time_factor: float | None = None
     weights: str | None = None
     sha256: str | None = None
     engine: EngineCard | None = None
