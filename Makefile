@@ -24,8 +24,9 @@ PYTEST := none_is_fine() { "$$@" || [ $$? -eq 5 ]; }; none_is_fine $(BIN)/python
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.ready-to-run  ## separate the demo song into demo-stems/demo/
+demo: $(VENV)/.ready-to-run  ## separate the demo song into demo-stems/demo/, and score the stems
 	$(BIN)/plugin-bridge render examples/demo.flac -o demo-stems --force
+	@$(BIN)/python examples/score_stems.py demo-stems/demo examples/demo-stems-true examples/demo.flac
 	@echo "The stems are in $(CURDIR)/demo-stems/demo; the true ones, to compare, in examples/demo-stems-true."
 
 test: $(VENV)/.ready-to-develop  ## run the whole test suite

@@ -44,7 +44,7 @@ def written(path: Path, song: Path) -> np.ndarray:
 
 def test_every_example_is_tested_here() -> None:
     named = {path.name for path in EXAMPLES.glob("*.py")} - {"compose_demo.py"}
-    assert named == {"lift_a_vocal.py", "karaoke_batch.py", "vst3_on_the_drums.py"}
+    assert named == {"lift_a_vocal.py", "karaoke_batch.py", "score_stems.py", "vst3_on_the_drums.py"}
 
 
 def test_lift_a_vocal(song: Path, tmp_path: Path) -> None:
@@ -62,13 +62,32 @@ def test_karaoke_batch(song: Path, tmp_path: Path) -> None:
     assert np.abs(karaoke - Remove("vocals")(audio, RATE)).max() < 2**-22
 
 
+def test_score_stems(tmp_path: Path) -> None:
+    true = np.random.default_rng(0).standard_normal((2, 4000, 2))
+    true *= 0.1 / np.sqrt((true**2).mean(axis=(1, 2), keepdims=True))
+    error = 0.1 * true[::-1]  # 20 dB under the stem
+    for folder, stems in (("true", true), ("made", true + error)):
+        (tmp_path / folder).mkdir()
+        for name, stem in zip(("bass", "vocals"), stems, strict=True):
+            soundfile.write(tmp_path / folder / f"{name}.wav", stem, RATE, "FLOAT")
+    soundfile.write(tmp_path / "mix.wav", true.sum(axis=0), RATE, "FLOAT")
+    lines = run("score_stems.py", tmp_path, "made", "true", "mix.wav").splitlines()
+    assert [line.split()[0] for line in lines] == ["stem", "bass", "vocals"]
+    for line in lines[1:]:
+        before, after = map(float, line.split()[1:])
+        assert before == pytest.approx(0.0, abs=0.2)
+        assert after == pytest.approx(20.0, abs=0.1)
+
+
 @pytest.mark.skipif(not VST3.exists(), reason="needs Debian's zam-plugins for a VST3 to host")
 def test_vst3_on_the_drums(song: Path, tmp_path: Path) -> None:
     assert "through ZamCompX2" in run("vst3_on_the_drums.py", tmp_path, song, VST3, "out.wav")
     written(tmp_path / "out.wav", song)
 
 
-@pytest.mark.parametrize("example", ["lift_a_vocal.py", "karaoke_batch.py", "vst3_on_the_drums.py"])
+@pytest.mark.parametrize(
+    "example", ["lift_a_vocal.py", "karaoke_batch.py", "score_stems.py", "vst3_on_the_drums.py"]
+)
 def test_an_example_without_arguments_says_how_to_call_it(example: str, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
     command = [sys.executable, EXAMPLES / example]
