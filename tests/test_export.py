@@ -105,6 +105,18 @@ def test_a_graph_of_float32_has_no_weights_and_stays_valid_for_others(models: Pa
     assert np.abs(catalogue.load("mine").separate(song()) - wanted).max() < 1e-5
 
 
+def test_weights_of_int8_leave_room_for_pairs_of_products_in_16_bits(models: Path) -> None:
+    graph = onnx.load(install(models, "mine", int8=True) / "mine.onnx").graph
+    whole = [
+        onnx.numpy_helper.to_array(it) for it in graph.initializer if it.data_type == onnx.TensorProto.INT8
+    ]
+    matrices = [values.astype(int) for values in whole if values.ndim > 1]
+    assert len(matrices) > 5
+    for values in matrices:
+        assert 2 * 255 * np.abs(values).max() < 2**15
+        assert np.abs(values).max() > 50  # of 64
+
+
 def test_a_graph_of_int8_is_for_its_own_weights_only(models: Path) -> None:
     folder = install(models, "mine", int8=True)
     sha256 = checkpoint.save(drawn(seed=2), folder / "weights.safetensors")
