@@ -4,6 +4,7 @@ The structure is that of Luo and Yu, "Music source separation with band-split RN
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,19 @@ class BandSizes:
     def filters(self) -> bool:
         """Whether there is a deep filter."""
         return bool(self.filter_ranges and (self.filter_frames or self.filter_reach))
+
+
+TINY_SIZES: Any = {
+    "ranges": ((8, 4), (4, 12), (1, 48)),
+    "width": 24,
+    "layers": 1,
+    "heads": 2,
+    "hidden": 24,
+    "filter_frames": 1,
+    "filter_reach": 1,
+    "filter_ranges": 1,
+}
+"""`BandSizes` for tests, of windows of 256 frames."""
 
 
 class BandLayer(nn.Module):

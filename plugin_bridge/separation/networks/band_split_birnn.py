@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from plugin_bridge.separation.layers.band_masker import BandLayer, BandMasker, BandSizes
+from plugin_bridge.separation.layers.band_masker import TINY_SIZES, BandLayer, BandMasker, BandSizes
 from plugin_bridge.separation.layers.band_split import bands_of, bins_of
 from plugin_bridge.separation.layers.stft import Stft
 from plugin_bridge.separation.networks.network import Network, NetworkConfig
@@ -42,14 +42,7 @@ PRESETS = {
         window_seconds=0.25,
         window=256,
         hop=64,
-        ranges=((8, 4), (4, 12), (1, 48)),
-        width=24,
-        layers=1,
-        heads=2,
-        hidden=24,
-        filter_frames=1,
-        filter_reach=1,
-        filter_ranges=1,
+        **TINY_SIZES,
     ),
 }
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from plugin_bridge.separation.layers.band_masker import BandMasker, BandSizes
+from plugin_bridge.separation.layers.band_masker import TINY_SIZES, BandMasker, BandSizes
 from plugin_bridge.separation.layers.band_split import bands_of, bins_of
 from plugin_bridge.separation.layers.short_synthesis import ShortSynthesis
 from plugin_bridge.separation.networks.network import NetworkConfig, SpectralNetwork, State
@@ -55,14 +55,7 @@ PRESETS = {
         window=256,
         synthesis=64,
         hop=32,
-        ranges=((8, 4), (4, 12), (1, 48)),
-        width=24,
-        layers=1,
-        heads=2,
-        hidden=24,
-        filter_frames=1,
-        filter_reach=1,
-        filter_ranges=1,
+        **TINY_SIZES,
         tail_seconds=0.1,
     ),
 }
