@@ -16,6 +16,7 @@ from plugin_bridge.separation.gate import LOUDEST
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.rate import at_rate
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
+from plugin_bridge.separation.stereo import InStereo
 from plugin_bridge.separation.stream import Reblocked
 from plugin_bridge.separation.windowed import Windowed
 from tests.graph_models import drawn, in_onnx_runtime
@@ -29,6 +30,9 @@ WRAPPED = {
     "repet at 48 kHz": lambda: at_rate(catalogue.load("repet"), 48000),
     "spectral subtraction in windows": lambda: Windowed(catalogue.load("spectral_subtraction"), 40000, 30000),
     "mono bands with a small hop": lambda: Bands(channels=1, hop=32, taps=129),
+    "mono bands on left and right": lambda: InStereo(Bands(channels=1, hop=32, taps=129), "left_right"),
+    "mono bands on mid and side": lambda: InStereo(Bands(channels=1, hop=32, taps=129), "mid_side"),
+    "a mono network on mid and side": lambda: InStereo(in_onnx_runtime(drawn(channels=1)), "mid_side"),
     "a network in ONNX Runtime": lambda: in_onnx_runtime(drawn()),
     "a network in ONNX Runtime in 8 bits": lambda: in_onnx_runtime(drawn(), "int8"),
 }

@@ -22,6 +22,7 @@ from plugin_bridge.separation import networks
 from plugin_bridge.separation.card import Card
 from plugin_bridge.separation.device import check_device
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
+from plugin_bridge.separation.stereo import InStereo
 
 if TYPE_CHECKING:
     from plugin_bridge.separation.graph_separator import GraphSeparator
@@ -189,6 +190,9 @@ def describe(separator: Separator) -> dict[str, Any]:
 
     Raises `TypeError` for a separator that the catalogue does not know.
     """
+    if isinstance(separator, InStereo):
+        mono = describe(separator.separator)
+        return {**mono, "config": {**mono["config"], "stereo": separator.by}}
     if type(separator).__module__ == _NETWORK_SEPARATOR:
         return _describe_network(separator)
     if type(separator).__module__ == _GRAPH_SEPARATOR:
@@ -226,8 +230,10 @@ def _trained(folder: Path, its: Card, config: dict[str, Any], device: str) -> Se
             f"the card of model '{folder.name}' must name a file beside it as weights, and its sha256, "
             f"got '{weights}' and {its.sha256}"
         )
-    graph = _graph(folder, its, config) if device in ("auto", "cpu") else None
-    return graph or _in_torch(folder / weights, its, config, device)
+    mono = {key: value for key, value in config.items() if key != "stereo"}
+    graph = _graph(folder, its, mono) if device in ("auto", "cpu") else None
+    separator = graph or _in_torch(folder / weights, its, mono, device)
+    return InStereo(separator, config["stereo"]) if "stereo" in config else separator
 
 
 def _graph(folder: Path, its: Card, config: dict[str, Any]) -> "GraphSeparator | None":
@@ -255,14 +261,16 @@ def _graph(folder: Path, its: Card, config: dict[str, Any]) -> "GraphSeparator |
     )
     separator = GraphSeparator(files)
     facts = separator.facts
-    other = [key for key, value in its.config.items() if key != "preset" and facts.config.get(key) != value]
+    run = ("preset", "stereo")
+    other = [key for key, value in its.config.items() if key not in run and facts.config.get(key) != value]
     if facts.architecture != its.architecture or other:
         what = f"{other[0]} {its.config[other[0]]}" if other else its.architecture
         raise ModelError(
             f"the graph of model '{folder.name}' must be of what its card describes, got one not of {what}; "
             "export it again or mend the card"
         )
-    return separator if config in (its.config, facts.config) else None
+    own = {key: value for key, value in its.config.items() if key != "stereo"}
+    return separator if config in (own, facts.config) else None
 
 
 def _in_torch(weights: Path, its: Card, config: dict[str, Any], device: str) -> "NetworkSeparator":
