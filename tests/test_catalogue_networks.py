@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
+import plugin_bridge
 from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import catalogue, networks
 from plugin_bridge.separation.network_separator import NetworkSeparator
@@ -64,6 +66,37 @@ def test_a_model_can_be_described_and_built_again(own_models: Path) -> None:
     assert again == separator
     assert (again.shifts, again.seed) == (3, 5)  # type: ignore[attr-defined]
     assert np.array_equal(again.separate(mix(again)), separator.separate(mix(separator)))
+
+
+def test_shifts_are_those_of_the_card_unless_others_are_asked_for(own_models: Path) -> None:
+    install(own_models, config={"preset": "tiny", "shifts": 3, "seed": 5})
+    stereo = {"preset": "tiny", "channels": 1, "stereo": "left_right"}
+    write_model(
+        own_models / "wide",
+        networks.build("unet", {"preset": "tiny", "channels": 1}),
+        config=stereo,
+        channels=2,
+    )
+    for asked, found in ((None, 3), (1, 1), (4, 4)):
+        separator = catalogue.load("mine", "cpu", shifts=asked)
+        assert (separator.shifts, separator.seed) == (found, 5)  # type: ignore[attr-defined]
+    assert catalogue.load("wide", "cpu", shifts=4).separator.shifts == 4  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="shifts must be 1 or more"):
+        catalogue.load("mine", "cpu", shifts=0)
+
+
+def test_a_song_is_rendered_with_the_shifts_asked_for(own_models: Path, tmp_path: Path) -> None:
+    folder, song = install(own_models), tmp_path / "song.wav"
+    separator = catalogue.load("mine", "cpu", shifts=2)
+    audio = mix(separator)
+    soundfile.write(song, audio.T, separator.sample_rate, "FLOAT")
+    render = {"model": folder.name, "device": "cpu"}
+    (report,) = plugin_bridge.render(song, tmp_path / "out", **render, shifts=2)
+    written, _ = soundfile.read(tmp_path / "out" / "song" / "vocals.wav", dtype="float32")
+    np.testing.assert_allclose(written, separator.separate(audio)[0, 0], atol=1e-6)
+    (again,) = plugin_bridge.render(song, tmp_path / "out", **render, shifts=2, resume=True)
+    (other,) = plugin_bridge.render(song, tmp_path / "out", **render, resume=True)
+    assert [report.status, again.status, other.status] == ["rendered", "skipped", "rendered"]
 
 
 def test_weights_are_found_past_a_broken_card(own_models: Path) -> None:

@@ -95,6 +95,12 @@ def _add_work(add: Callable[..., object]) -> None:
     )
     add("--jobs", type=_count, default=1, metavar="N", help="songs at a time (default: 1)")
     add("--device", default="auto", metavar="auto|cpu|cuda|mps", help="what computes (default: auto)")
+    add(
+        "--shifts",
+        type=_count,
+        metavar="N",
+        help="average an offline network over N delays of the song (default: as its card says)",
+    )
     add("--json", action="store_true", help="print the reports as JSON")
 
 
@@ -134,6 +140,7 @@ def _render(arguments: argparse.Namespace, observer: "Observer") -> "list[Report
         force=arguments.force,
         jobs=arguments.jobs,
         device=arguments.device,
+        shifts=arguments.shifts,
         observer=observer,
     )
 

@@ -16,7 +16,7 @@ from plugin_bridge.separation import catalogue
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to build a board from: a model or a preset's own, a preset or none, a compute device.
+    """What to build a board from: a model or a preset's own, a preset or none, a compute device, shifts.
 
     An automation brings the board it was made on, for whatever is not given.
     """
@@ -24,6 +24,7 @@ class Recipe:
     model: str | None = None
     preset: str | Preset | None = None
     device: str = "auto"
+    shifts: int | None = None
     automation: Automation | None = None
     automation_start: float = 0.0
 
@@ -32,7 +33,7 @@ def build(recipe: Recipe) -> tuple[Board, Voicing]:
     """The board, and what reports state of it.
 
     Raises `ModelError`, `PresetError` or `DeviceError` for what is unknown or does not fit together, and
-    `ValueError` for a device of no known name.
+    `ValueError` for a device of no known name, or shifts that the model does not take.
     """
     board, voicing = still_board(recipe)
     if recipe.automation is None:
@@ -47,7 +48,8 @@ def still_board(recipe: Recipe) -> tuple[StemBoard, Voicing]:
     own = (preset and preset.model) or (recorded and recorded.model)
     model = recipe.model if recipe.model is not None else own or catalogue.DEFAULT_MODEL
     # A board that is given a name tells it in its errors, and loads with device "auto".
-    separator = model if recipe.device == "auto" else catalogue.load(model, recipe.device)
+    usual = recipe.device == "auto" and recipe.shifts is None
+    separator = model if usual else catalogue.load(model, recipe.device, shifts=recipe.shifts)
     sha256 = catalogue.model_hash(model)
     if preset is None:
         return StemBoard(separator), Voicing(model, sha256)

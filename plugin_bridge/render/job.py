@@ -43,6 +43,7 @@ def render(
     force: bool = False,
     jobs: int = 1,
     device: Device = "auto",
+    shifts: int | None = None,
     observer: Observer | None = None,
 ) -> list[Report]:
     """Separate sound files and folders of them into one file per stem, and report on each song.
@@ -58,6 +59,9 @@ def render(
     others go on. Nothing is overwritten unless `force` redoes everything or `resume` keeps what is right
     and redoes the rest. `jobs` > 1 renders in spawned processes: call it under
     `if __name__ == "__main__":` then.
+
+    `shifts` above 1 averages an offline network's stems over that many random delays of the song, always the
+    same ones: a little better, that many times slower. None is what the model's card says.
 
     `preset` is a preset's name, its file, or a `Preset`. `automation` is a session's recording, or an
     `Automation`: the same moves are made on every song, and what is not given of model and preset is as
@@ -80,9 +84,11 @@ def render(
         channels=arguments.numbers("channels", channels),
         automation=None if moves is None else moves.sha256,
         automation_start=start,
+        shifts=None if shifts is None else arguments.count("shifts", shifts),
     )
     jobs = arguments.count("jobs", jobs)
-    work = _Work(desk.Recipe(model, preset, device, moves, start), settings, Policy(resume, force))
+    recipe = desk.Recipe(model, preset, device, settings.shifts, moves, start)
+    work = _Work(recipe, settings, Policy(resume, force))
     places = arguments.paths("inputs", inputs)
     return work.render(places, arguments.path("output", output), jobs, observer or Silent())
 

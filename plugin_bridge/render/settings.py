@@ -23,7 +23,7 @@ class Settings:
 
     `subtype` None is float32 in WAV and 24 bit in FLAC. `sample_rate` None is the source's. `channels`
     holds one or two 1-based numbers, or none for all. `stems` None is all of them. `automation` is the hash
-    of what moves, which starts `automation_start` seconds into a song.
+    of what moves, which starts `automation_start` seconds into a song. `shifts` None is what the card says.
     """
 
     stems: tuple[str, ...] | None = None
@@ -35,6 +35,7 @@ class Settings:
     channels: tuple[int, ...] = ()
     automation: str | None = None
     automation_start: float = 0.0
+    shifts: int | None = None
     encoding: Encoding = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +81,7 @@ class Settings:
         moving = {"automation": self.automation, "automation_start": self.automation_start}
         return {
             **(moving if self.automation is not None else {}),
+            **({"shifts": self.shifts} if self.shifts is not None else {}),
             "stems": None if self.stems is None else sorted(self.stems),
             "mix": self.mix,
             "format": self.format,

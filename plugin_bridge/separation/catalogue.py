@@ -105,10 +105,12 @@ def card_in(folder: Path) -> Card:
         ) from error
 
 
-def load(name: str = DEFAULT_MODEL, device: str = "auto") -> Separator:
+def load(name: str = DEFAULT_MODEL, device: str = "auto", *, shifts: int | None = None) -> Separator:
     """The separator of a model, on a compute device; methods without weights run on the CPU whatever it is.
 
-    Raises `ModelError` for an unknown name or a broken folder, `DeviceError` for a device that is not there.
+    `shifts` is as in `NetworkSeparator`; None is what the card says. Raises `ModelError` for an unknown name
+    or a broken folder, `DeviceError` for a device that is not there, `ValueError` for `shifts` that a model
+    does not take.
     """
     check_device(device)
     its = card(name)
@@ -120,6 +122,23 @@ def load(name: str = DEFAULT_MODEL, device: str = "auto") -> Separator:
     except (TypeError, ValueError) as error:
         raise ModelError(f"the card of model '{name}' must describe a separator, got: {error}") from error
     _compare(name, its, separator)
+    return separator if shifts is None else with_shifts(separator, shifts)
+
+
+def with_shifts(separator: Separator, shifts: int) -> Separator:
+    """The separator, its estimates averaged over so many offsets. Raises `ValueError` where it takes none."""
+    if isinstance(separator, InStereo):
+        mono = with_shifts(separator.separator, shifts)
+        assert isinstance(mono, StreamingSeparator)
+        return InStereo(mono, separator.by)
+    if type(separator).__module__ == _NETWORK_SEPARATOR:
+        network: Any = separator
+        shifted: Separator = network.with_shifts(shifts)
+        return shifted
+    if shifts != 1:
+        causal = type(separator).__module__ == _GRAPH_SEPARATOR
+        what = "a causal network" if causal else "a method without weights"
+        raise ValueError(f"shifts must be 1 for {what}, got {shifts}")
     return separator
 
 

@@ -58,6 +58,13 @@ class NetworkSeparator:
         self.sources, self.channels = network.sources, network.channels
         self.sample_rate = network.sample_rate
 
+    def with_shifts(self, shifts: int) -> "NetworkSeparator":
+        """The same network, averaged over so many offsets. Raises as the constructor."""
+        device = self.network.device.type
+        return NetworkSeparator(
+            self.network, device=device, shifts=shifts, seed=self.seed, weights=self.weights
+        )
+
     def stream(self) -> Stream:
         """A fresh, independent stream."""
         if isinstance(self.network, CausalNetwork):

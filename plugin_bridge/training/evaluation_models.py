@@ -58,7 +58,7 @@ def subject(name: str, *, device: str = "auto", shifts: int = 1) -> Subject:
         return _of_weights(path, device, shifts)
     separator = catalogue.load(name, device)
     its = catalogue.card(name)
-    return _of_separator(name, separator, its.config, its.architecture, device, shifts)
+    return _of_separator(name, separator, its.config, its.architecture, shifts)
 
 
 def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
@@ -80,7 +80,7 @@ def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
         separator = catalogue.build(its.architecture, its.config)
     except (TypeError, ValueError) as error:
         raise ModelError(f"the card in {folder} must describe a separator, got: {error}") from error
-    return _of_separator(folder.resolve().name, separator, its.config, its.architecture, device, shifts)
+    return _of_separator(folder.resolve().name, separator, its.config, its.architecture, shifts)
 
 
 def _card(path: Path) -> Card:
@@ -100,20 +100,14 @@ def _of_weights(path: Path, device: str, shifts: int) -> Subject:
 
 
 def _of_separator(
-    name: str, separator: Separator, config: Mapping[str, Any], architecture: str, device: str, shifts: int
+    name: str, separator: Separator, config: Mapping[str, Any], architecture: str, shifts: int
 ) -> Subject:
+    if shifts > 1:
+        separator = catalogue.with_shifts(separator, shifts)
     if isinstance(separator, NetworkSeparator):
-        if shifts > 1:
-            separator = NetworkSeparator(
-                separator.network, device=device, shifts=shifts, weights=separator.weights
-            )
         return Subject(_network_facts(name, separator, _notes_of_model(name)), separator)
     if isinstance(separator, GraphSeparator):
-        if shifts > 1:
-            raise ValueError(f"shifts must be 1 for a causal network, got {shifts}")
         return Subject(_graph_facts(name, separator), separator)
-    if shifts > 1:
-        raise ValueError(f"shifts must be 1 for a method without weights, got {shifts}")
     facts = Facts(
         name=name,
         architecture=architecture,
