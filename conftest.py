@@ -13,9 +13,9 @@ import pytest
 
 SEED = int(os.environ.get("PLUGIN_BRIDGE_SEED", "20260101"))
 
-# What keeps real time, or looks at the whole machine: another test beside it would make it late.
+# What keeps real time, looks at the whole machine or rewrites a file of the checkout; some tests are marked.
 _ALONE = re.compile(
-    r"tests/(integration/|test_(ardour|clock|discovery|doctor|live|midi|osc|serve|session|soak))"
+    r"tests/(integration/|test_(ardour|clock|discovery|doctor|golden|live|midi|osc|serve|session|soak|study))"
 )
 
 # No deadline: time never decides pass or fail. No database: what ran before must not either.
@@ -31,15 +31,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--part", choices=("beside", "alone"), help="only what may run beside other tests, or what must not"
+    )
+    parser.addoption(
         "--update-golden", action="store_true", help="rewrite the committed golden files instead of comparing"
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if _ALONE.match(item.nodeid):
-            item.add_marker(pytest.mark.alone)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part = config.option.part
+    chosen = [item for item in items if part is None or (part == "alone") == _alone(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None or _ALONE.match(item.nodeid) is not None
 
 
 def pytest_report_header() -> str:

@@ -175,7 +175,8 @@ def of_model(model: str) -> tuple[str, BandSplitRnn]:
     if card.architecture != "band_split_rnn":
         raise ValueError(f"model must be a band_split_rnn, got {model}, a {card.architecture}")
     weights = folder / str(card.weights)
-    network = checkpoint.load(weights, sha256=card.sha256, architecture=card.architecture, config=card.config)
+    config = catalogue.network_config(card.config)
+    network = checkpoint.load(weights, sha256=card.sha256, architecture=card.architecture, config=config)
     assert isinstance(network, BandSplitRnn)
     return f"`{model}`", network
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.__main__ import discovered
 from benchmarks.tables import Table, machine, publish, with_table
+from plugin_bridge.separation import catalogue
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 TABLE = Table("Speed", ("method", "times real time"), (("a", "3.1"),), "On one core.")
@@ -49,6 +50,13 @@ def test_a_published_result_is_the_one_in_the_readme() -> None:
     readme = README.read_text("utf-8")
     for result in sorted((README.parent / "benchmarks" / "results").glob("*.md")):
         assert with_table(readme, result.stem, result.read_text("utf-8").rstrip("\n")) == readme
+
+
+def test_cards_state_the_speed_that_the_table_states() -> None:
+    table = (README.parent / "benchmarks" / "results" / "separators.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    measured = {row[0].strip("|` "): float(row[3]) for row in rows}
+    assert measured == {name: catalogue.card(name).real_time_factor for name in measured}
 
 
 def test_the_machine_is_described_without_naming_it() -> None:

@@ -140,6 +140,18 @@ def test_every_model_is_listed_and_shown():
         assert catalogue.model_hash(name) in shown.stdout
 
 
+def test_a_line_of_the_list_tells_what_one_chooses_by():
+    lines = {line.split()[0]: line for line in run("models", "list").stdout.splitlines()}
+    card = catalogue.card("live4")
+    folder = catalogue.model_folder("live4")
+    size = sum((folder / name).stat().st_size for name in (card.weights, card.engine.graph)) / 1e6
+    facts = f"live and render, the default; 23 ms; SDR {card.scores['mean']} dB"
+    assert (
+        f"({facts}; {card.real_time_factor} of real time; {size:.1f} MB; CC-BY-NC-SA-4.0)" in lines["live4"]
+    )
+    assert "(render; " in lines["repet"] and "SDR" not in lines["repet"] and "MB" not in lines["repet"]
+
+
 def test_every_preset_is_listed_shown_and_checked(tmp_path, capsys):
     assert main(["presets", "list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == Preset.names()

@@ -159,6 +159,7 @@ def leftovers(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent another way there")
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -188,6 +189,7 @@ def test_an_interrupt_ends_everything_and_leaves_nothing_half(tmp_path, jobs, nu
             time.sleep(0.01)
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent another way there")
 def test_a_dead_worker_costs_one_song(tmp_path):
     for name in ("a.wav", "b.wav", "c.wav"):

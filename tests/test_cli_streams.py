@@ -83,6 +83,7 @@ def wait_for_a_part(process, folder):
 
 
 @posix
+@pytest.mark.alone
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_hang_up_ends_everything_and_leaves_nothing_half(tmp_path, jobs):
     for name in ("a.wav", "b.wav"):
@@ -97,6 +98,7 @@ def test_a_hang_up_ends_everything_and_leaves_nothing_half(tmp_path, jobs):
 
 
 @posix
+@pytest.mark.alone
 def test_a_terminal_that_is_closed_hangs_up(tmp_path):
     import fcntl
     import pty

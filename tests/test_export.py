@@ -19,10 +19,12 @@ from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import catalogue, checkpoint, networks
 from plugin_bridge.separation.graph_separator import GraphSeparator
 from plugin_bridge.separation.network_separator import NetworkSeparator
+from plugin_bridge.separation.stereo import InStereo
 from plugin_bridge.training.__main__ import main
 from plugin_bridge.training.evaluation_models import subject
 from plugin_bridge.training.export import export
 from tests.graph_models import drawn, install
+from tests.model_folders import write_model
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -103,6 +105,27 @@ def test_a_graph_of_float32_has_no_weights_and_stays_valid_for_others(models: Pa
     change_card(folder, sha256=sha256)
     wanted = NetworkSeparator(other).separate(song())
     assert np.abs(catalogue.load("mine").separate(song()) - wanted).max() < 1e-5
+
+
+def test_a_separator_described_in_pytorch_is_built_again_from_its_graph(models: Path) -> None:
+    card = catalogue.card_in(install(models, "mine"))
+    in_torch = NetworkSeparator(drawn(), weights=card.sha256)
+    assert isinstance(catalogue.build(**catalogue.describe(in_torch)), GraphSeparator)
+
+
+def test_a_mono_model_on_stereo_is_exported_and_runs_from_its_graph(models: Path) -> None:
+    network = drawn(channels=1)
+    config = {"preset": "tiny", "channels": 1, "stereo": "mid_side"}
+    folder = write_model(models / "mine", network, config=config, channels=2)
+    assert main(["export", str(folder)]) == 0
+    found = catalogue.load("mine")
+    assert isinstance(found, InStereo) and isinstance(found.separator, GraphSeparator)
+    wanted = InStereo(NetworkSeparator(network), "mid_side").separate(song())
+    assert np.abs(found.separate(song()) - wanted).max() < 1e-5
+    sha256 = catalogue.card("mine").sha256
+    for scored in (subject("mine", device="cpu"), subject(str(folder), device="cpu")):
+        assert isinstance(scored.separator, InStereo)
+        assert (scored.facts.config["stereo"], scored.facts.sha256) == ("mid_side", sha256)
 
 
 def test_weights_of_int8_leave_room_for_pairs_of_products_in_16_bits(models: Path) -> None:

@@ -32,6 +32,9 @@ WRAPPED = {
     "mono bands with a small hop": lambda: Bands(channels=1, hop=32, taps=129),
     "mono bands on left and right": lambda: InStereo(Bands(channels=1, hop=32, taps=129), "left_right"),
     "mono bands on mid and side": lambda: InStereo(Bands(channels=1, hop=32, taps=129), "mid_side"),
+    "a mono network in windows on mid and side": lambda: InStereo(
+        NetworkSeparator(networks.build("unet", {"preset": "tiny", "channels": 1})), "mid_side"
+    ),
     "a mono network on mid and side": lambda: InStereo(in_onnx_runtime(drawn(channels=1)), "mid_side"),
     "a network in ONNX Runtime": lambda: in_onnx_runtime(drawn()),
     "a network in ONNX Runtime in 8 bits": lambda: in_onnx_runtime(drawn(), "int8"),

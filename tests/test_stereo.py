@@ -68,6 +68,11 @@ def test_other_separators_and_words_are_refused() -> None:
         InStereo(Bands(channels=1), "sides")  # type: ignore[arg-type]
 
 
+def test_a_method_without_weights_is_described_and_built_again_too() -> None:
+    separator = InStereo(Bands(channels=1, taps=129), "left_right")
+    assert catalogue.build(**catalogue.describe(separator)) == separator
+
+
 def test_a_mono_model_on_stereo_is_loaded_described_and_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

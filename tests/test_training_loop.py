@@ -96,6 +96,7 @@ def test_loss_falls_and_is_logged(songs, tmp_path):
     assert network.architecture == "unet"
 
 
+@pytest.mark.alone
 def test_run_in_minutes_plans_its_steps_once(songs, tmp_path):
     which = msgspec.structs.replace(recipe(), budget=Budget(minutes=0.03))
     training = run_of(which, songs, tmp_path / "run", tmp_path / "cache")
@@ -184,6 +185,9 @@ def test_run_begins_with_the_weights_of_a_network_that_its_own_extends(songs, tm
     checkpoint.save(other, tmp_path / "deeper.safetensors")
     with pytest.raises(ModelError, match=r"got unknown ones for 'masker\.layers\.1"):
         Run(which, batches, tmp_path / "other", device="cpu", begin=tmp_path / "deeper.safetensors")
+    deeper = msgspec.structs.replace(which, config={"preset": "tiny", "layers": 2})
+    with pytest.raises(ModelError, match=r"got none for 'masker\.layers\.1"):
+        Run(deeper, batches, tmp_path / "other", device="cpu", begin=tmp_path / "causal.safetensors")
 
 
 @pytest.mark.slow
@@ -337,6 +341,7 @@ def test_shipped_recipe_trains_in_seconds(path, songs, tmp_path, capsys):
     assert checkpoint.load(output / "weights.safetensors").architecture == load_recipe(path).architecture
 
 
+@pytest.mark.alone
 def test_a_run_in_minutes_goes_on_from_before_its_pace_was_known(songs: Path, tmp_path: Path) -> None:
     short = msgspec.structs.replace(recipe(), budget=Budget(minutes=0.02))
     batches = Interrupting(batches_of(short, [songs], tmp_path / "cache"), at=2)

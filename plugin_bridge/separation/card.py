@@ -19,8 +19,9 @@ class Card(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     `licence` begins with its short name, before a comma. `real_time_factor` is processor time over audio
     time, on one thread. Of `scores`, `mean` is the mean SDR in dB, as `protocol` says.
 
-    The card of a network names the file of its `weights`, beside the card, and its `sha256`; that of a causal
-    one may have an `engine`, which runs it on processors in place of PyTorch.
+    A mono model may say in its `config` that it takes stereo, `stereo` being `left_right` or `mid_side`;
+    `channels` is 2 then. The card of a network names the file of its `weights`, beside the card, and its
+    `sha256`; that of a causal one may have an `engine`, which runs it on processors in place of PyTorch.
     """
 
     architecture: str

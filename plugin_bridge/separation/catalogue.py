@@ -7,6 +7,7 @@ The model of a network also has weights; before it is trained, its folder is not
 import hashlib
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -128,9 +129,7 @@ def load(name: str = DEFAULT_MODEL, device: str = "auto", *, shifts: int | None 
 def with_shifts(separator: Separator, shifts: int) -> Separator:
     """The separator, its estimates averaged over so many offsets. Raises `ValueError` where it takes none."""
     if isinstance(separator, InStereo):
-        mono = with_shifts(separator.separator, shifts)
-        assert isinstance(mono, StreamingSeparator)
-        return InStereo(mono, separator.by)
+        return InStereo(with_shifts(separator.separator, shifts), separator.by)
     if type(separator).__module__ == _NETWORK_SEPARATOR:
         network: Any = separator
         shifted: Separator = network.with_shifts(shifts)
@@ -138,7 +137,9 @@ def with_shifts(separator: Separator, shifts: int) -> Separator:
     if shifts != 1:
         causal = type(separator).__module__ == _GRAPH_SEPARATOR
         what = "a causal network" if causal else "a method without weights"
-        raise ValueError(f"shifts must be 1 for {what}, got {shifts}")
+        raise ValueError(
+            f"shifts must be 1 for {what}, got {shifts}; leave them out or name an offline network"
+        )
     return separator
 
 
@@ -170,7 +171,8 @@ def stated(separator: Separator) -> dict[str, Any]:
 def build(architecture: str, config: dict[str, Any], device: str = "auto") -> Separator:
     """A separator of `architecture` with `config` as its constructor's arguments.
 
-    The config of a network also names the sha256 of its `weights`, which a model of the catalogue must have.
+    The config of a network also names the sha256 of its `weights`, which a model of the catalogue must have;
+    that of a mono separator may say by which of `stereo.By` it runs on stereo.
     Raises `ModelError` for an unknown architecture or unknown weights, `TypeError` or `ValueError` for a bad
     config.
     """
@@ -179,15 +181,16 @@ def build(architecture: str, config: dict[str, Any], device: str = "auto") -> Se
         sha256 = rest.pop("weights", None)
         model = _of_weights(architecture, sha256)
         return _trained(model_folder(model), card(model), rest, device)
-    kind = _class(architecture)
-    unknown = sorted(set(config) - {field.name for field in fields(kind)})
+    kind, rest = _class(architecture), dict(config)
+    by = rest.pop("stereo", None)
+    unknown = sorted(set(rest) - {field.name for field in fields(kind)})
     if unknown:
         known = ", ".join(field.name for field in fields(kind))
         raise ValueError(
             f"config of {architecture} must use known keys, got '{unknown[0]}'; known keys: {known}"
         )
-    separator: Separator = kind(**config)
-    return separator
+    separator: Separator = kind(**rest)
+    return separator if by is None else InStereo(separator, by)
 
 
 def _of_weights(architecture: str, sha256: object) -> str:
@@ -236,8 +239,9 @@ def _describe_network(separator: Any) -> dict[str, Any]:
             "separator must be trained to be described, got a network whose weights are in no file"
         )
     run = {"shifts": separator.shifts, "seed": separator.seed} if separator.shifts > 1 else {}
-    # In full, as a graph says it: who loads this may have the graph, or PyTorch.
-    config = {**msgspec.to_builtins(separator.network.config), **run, "weights": separator.weights}
+    # In full and with lists, as a graph says it: who loads this may have the graph, or PyTorch.
+    own = msgspec.json.decode(msgspec.json.encode(separator.network.config))
+    config = {**own, **run, "weights": separator.weights}
     return {"architecture": separator.network.architecture, "config": config}
 
 
@@ -280,16 +284,16 @@ def _graph(folder: Path, its: Card, config: dict[str, Any]) -> "GraphSeparator |
     )
     separator = GraphSeparator(files)
     facts = separator.facts
-    run = ("preset", "stereo")
-    other = [key for key, value in its.config.items() if key not in run and facts.config.get(key) != value]
+    own = network_config(its.config)
+    other = [key for key, value in own.items() if key != "preset" and facts.config.get(key) != value]
     if facts.architecture != its.architecture or other:
         what = f"{other[0]} {its.config[other[0]]}" if other else its.architecture
         raise ModelError(
             f"the graph of model '{folder.name}' must be of what its card describes, got one not of {what}; "
             "export it again or mend the card"
         )
-    own = {key: value for key, value in its.config.items() if key != "stereo"}
-    return separator if config in (own, facts.config) else None
+    mono = {key: value for key, value in its.config.items() if key != "stereo"}
+    return separator if config in (mono, facts.config) else None
 
 
 def _in_torch(weights: Path, its: Card, config: dict[str, Any], device: str) -> "NetworkSeparator":
@@ -299,10 +303,15 @@ def _in_torch(weights: Path, its: Card, config: dict[str, Any], device: str) -> 
     from plugin_bridge.separation.network_separator import NetworkSeparator
 
     run = {key: config[key] for key in _RUN_KEYS if key in config}
-    rest = {key: value for key, value in config.items() if key not in _RUN_KEYS}
+    rest = network_config(config)
     networks.config(its.architecture, rest)  # a bad card is another fault than a bad file
     network = checkpoint.load(weights, sha256=its.sha256, architecture=its.architecture, config=rest)
     return NetworkSeparator(network, device=device, weights=its.sha256, **run)
+
+
+def network_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card's config says of the network itself, without how it is run."""
+    return {key: value for key, value in config.items() if key not in (*_RUN_KEYS, "stereo")}
 
 
 def model_hash(name: str) -> str:

@@ -52,7 +52,9 @@ class NetworkSeparator:
         weights: str | None = None,
     ) -> None:
         if shifts < 1 or (shifts > 1 and isinstance(network, CausalNetwork)):
-            raise ValueError(f"shifts must be 1 or more, and 1 for a causal network, got {shifts}")
+            raise ValueError(
+                f"shifts must be 1 or more, and 1 for a causal network, got {shifts}; leave them out"
+            )
         self.network = network.to(compute_device(device)).eval().requires_grad_(False)
         self.shifts, self.seed, self.weights = shifts, seed, weights
         self.sources, self.channels = network.sources, network.channels

@@ -9,6 +9,7 @@ from plugin_bridge.separation.gate import GatedStream, UngatedStream, check_mix
 from plugin_bridge.separation.separator import (
     Audio,
     EstimatingSeparator,
+    Separator,
     Stems,
     Stream,
     StreamingSeparator,
@@ -23,13 +24,17 @@ class InStereo:
     """A mono separator that takes and gives stereo, each of two mono signals by itself.
 
     By `mid_side` these are half the sum and half the difference of left and right, so that what is the same
-    on both sides stays so. Raises `ValueError` for a separator that is not mono, or another word.
+    on both sides stays so. Raises `ValueError` for a separator that is not mono or does not
+    stream, or another word.
     """
 
-    separator: StreamingSeparator
+    separator: Separator
     by: By
 
     def __post_init__(self) -> None:
+        if not isinstance(self.separator, StreamingSeparator):
+            what = type(self.separator).__name__
+            raise ValueError(f"stereo must be made of a separator that streams, got {what}")
         if self.separator.channels != 1:
             got = self.separator.channels
             raise ValueError(f"stereo must be made of a mono separator, got one of {got} channels")
@@ -76,8 +81,10 @@ class _StereoStream:
     """A stream for each of the two signals; the gate around it mends what they are given."""
 
     def __init__(self, stereo: InStereo) -> None:
-        one: UngatedStream = stereo.separator.stream()  # type: ignore[assignment]  # all of ours are gated
-        self._streams, self._by = (one, stereo.separator.stream()), stereo.by
+        separator = stereo.separator
+        assert isinstance(separator, StreamingSeparator)
+        one: UngatedStream = separator.stream()  # type: ignore[assignment]  # all of ours are gated
+        self._streams, self._by = (one, separator.stream()), stereo.by
         self.sources, self.channels = stereo.sources, stereo.channels
         self.hop, self.latency, self.tail = one.hop, one.latency, one.tail
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from plugin_bridge.separation.card import Card
 from plugin_bridge.separation.graph_separator import GraphSeparator
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
+from plugin_bridge.separation.stereo import InStereo
 from plugin_bridge.training.oracle import KINDS
 
 ORACLES = tuple(f"oracle-{kind}" for kind in KINDS) + tuple(f"transfer-{kind}" for kind in KINDS)
@@ -63,9 +64,9 @@ def subject(name: str, *, device: str = "auto", shifts: int = 1) -> Subject:
 
 def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
     weights = folder / "weights.safetensors"
-    if weights.is_file():
-        return _of_weights(weights, device, shifts)
     if not (folder / "card.toml").is_file():
+        if weights.is_file():
+            return _of_weights(weights, device, shifts)
         raise ModelError(
             f"a folder to score must hold weights.safetensors or card.toml, got {folder} without them; "
             "name a run's folder, a model's, or a model of the catalogue"
@@ -75,7 +76,10 @@ def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
         named = folder / Path(its.weights or "").name
         if not named.is_file():
             raise ModelError(f"{folder} must hold weights to be scored, got a network that is not trained")
-        return _of_weights(named, device, shifts)
+        scored = _of_weights(named, device, shifts)
+        if scored.separator is None or "stereo" not in its.config:
+            return scored
+        return _in_stereo(replace(scored, separator=InStereo(scored.separator, its.config["stereo"])))
     try:
         separator = catalogue.build(its.architecture, its.config)
     except (TypeError, ValueError) as error:
@@ -104,10 +108,11 @@ def _of_separator(
 ) -> Subject:
     if shifts > 1:
         separator = catalogue.with_shifts(separator, shifts)
-    if isinstance(separator, NetworkSeparator):
-        return Subject(_network_facts(name, separator, _notes_of_model(name)), separator)
-    if isinstance(separator, GraphSeparator):
-        return Subject(_graph_facts(name, separator), separator)
+    heard = separator.separator if isinstance(separator, InStereo) else separator
+    if isinstance(heard, NetworkSeparator):
+        return _in_stereo(Subject(_network_facts(name, heard, _notes_of_model(name)), separator))
+    if isinstance(heard, GraphSeparator):
+        return _in_stereo(Subject(_graph_facts(name, heard), separator))
     facts = Facts(
         name=name,
         architecture=architecture,
@@ -116,6 +121,14 @@ def _of_separator(
         latency_seconds=_latency_seconds(separator),
     )
     return Subject(facts, separator)
+
+
+def _in_stereo(subject: Subject) -> Subject:
+    """The subject, its config saying by what a mono network runs on stereo."""
+    if not isinstance(subject.separator, InStereo):
+        return subject
+    config = {**subject.facts.config, "stereo": subject.separator.by}
+    return replace(subject, facts=msgspec.structs.replace(subject.facts, config=config))
 
 
 def _notes_of_model(name: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     if card is None:
         network = checkpoint.load(weights)
     else:
-        network = checkpoint.load(weights, sha256=sha256, architecture=card.architecture, config=card.config)
+        config = catalogue.network_config(card.config)
+        network = checkpoint.load(weights, sha256=sha256, architecture=card.architecture, config=config)
     exported = export(
         network,
         precision="int8" if arguments.int8 else "float32",

@@ -30,9 +30,9 @@ def begin_with(network: Network, contents: checkpoint.Contents, path: Path) -> N
     """
     own = contents.texts.get("architecture", network.architecture)
     _check_beginning(network, own, contents, path)
-    known = contents.tensors
-    made = {} if own == network.architecture else network.state_dict()
-    checkpoint.fill(network, {**{name: made[name] for name in made if name not in known}, **known}, path)
+    added = set() if own == network.architecture else set(network.added)
+    made = {name: value for name, value in network.state_dict().items() if added & set(name.split("."))}
+    checkpoint.fill(network, {**made, **contents.tensors}, path)
 
 
 def _check_beginning(network: Network, own: str, contents: checkpoint.Contents, path: Path) -> None:

@@ -72,6 +72,7 @@ class BandSplitBirnn(Network):
     """Fourier transforms around a `BandMasker` whose layers run both ways."""
 
     extends = ("band_split_rnn",)
+    added = ("later", "join_later")
 
     def __init__(self, config: BandSplitBirnnConfig) -> None:
         super().__init__(config)

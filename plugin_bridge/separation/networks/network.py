@@ -60,7 +60,10 @@ class Network(nn.Module):
     )
 
     extends: tuple[str, ...] = ()
-    """Architectures whose weights training may begin with; what they lack begins as it is made."""
+    """Architectures whose weights training may begin with."""
+
+    added: tuple[str, ...] = ()
+    """Names of the modules which those lack, and which then begin as they are made."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
