@@ -8,7 +8,7 @@ from plugin_bridge.live.latency import Latency, Need
 
 name = "live_latency"
 
-MODELS = ("bands", "live4", "classic4")
+MODELS = ("bands", "live4", "live4_low_latency", "classic4")
 RATES = (44100, 48000, 96000)
 BLOCKS = (64, 128, 256, 512, 1024)
 SAFETY_SECONDS = 0.005

@@ -79,7 +79,7 @@ def impulse(frames: int, at: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("model", ["bands", "classic4", "live4"])
+@pytest.mark.parametrize("model", ["bands", "classic4", "live4", "live4_low_latency"])
 def test_an_impulse_takes_the_reported_latency_at_every_block(model: str, rate: int) -> None:
     session = board(model).live_session(rate)
     for block in BLOCKS:
