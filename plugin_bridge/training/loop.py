@@ -33,9 +33,6 @@ from plugin_bridge.training.remix import Batch, Batches
 from plugin_bridge.training.remix_prefetch import Prefetch
 from plugin_bridge.training.run_conditions import begin_with, check_fit, check_parts
 
-_MEASURED_STEPS = 8
-"""Steps timed before a run in minutes knows how many it will have; the first is left out."""
-
 _LOG_EVERY_SECONDS = 5.0
 
 _SAVE, _END = 1, 2
@@ -104,7 +101,6 @@ class Run:
             )
         self._stepping = self.ranks.share(self._called())
         self._seconds_begun = self._progress.seconds
-        self._timed_from: tuple[int, float] | None = None
 
     def _called(self) -> nn.Module:
         """What a step calls, as a module."""
@@ -166,8 +162,8 @@ class Run:
                     saved = time.monotonic()
                 progress.loss = self._step(step, batch)
                 progress.step = step + 1
-                progress.seconds = self._seconds_begun + time.monotonic() - begun
-                self._plan(time.monotonic() - begun)
+                spent = self._seconds_begun + time.monotonic() - begun
+                progress.seconds = self.ranks.agreed(round(1000 * spent)) / 1000  # the rate follows from it
                 log(progress)
             waited = prefetch.waited_seconds
         self.save()
@@ -254,28 +250,19 @@ class Run:
                 value.copy_(theirs[name])
 
     def learning_rate(self, step: int) -> float:
-        """The learning rate of a step: a linear warm-up, then a cosine down to the last step planned."""
+        """The learning rate of a step: a linear warm-up, a cosine over the budget of steps or minutes."""
         recipe = self.recipe.optimiser
         warm = min(1.0, (step + 1) / max(1, recipe.warm_up_steps))
-        horizon = self._horizon
-        share = min(1.0, step / horizon) if horizon else 0.0
         low = recipe.final_share
-        return recipe.learning_rate * warm * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share)))
+        wave = 0.5 * (1 + math.cos(math.pi * self._share(step)))
+        return recipe.learning_rate * warm * (low + (1 - low) * wave)
 
-    @property
-    def _horizon(self) -> int:
-        return self.recipe.budget.steps or self._progress.horizon_steps
-
-    def _plan(self, seconds: float) -> None:
-        """Once the pace is known, fix how many steps a run in minutes will have, for good."""
-        budget, progress = self.recipe.budget, self._progress
-        if budget.steps or progress.horizon_steps or budget.minutes is None:
-            return
-        if self._timed_from is None:  # a resumed run warms up as well
-            self._timed_from = progress.step, seconds
-        elif progress.step >= self._timed_from[0] + _MEASURED_STEPS - 1:
-            pace = (seconds - self._timed_from[1]) / (progress.step - self._timed_from[0])
-            progress.horizon_steps = self.ranks.agreed(max(progress.step, int(60 * budget.minutes / pace)))
+    def _share(self, step: int) -> float:
+        """How much of the budget is spent; minutes by the clock, since no pace holds for hours."""
+        budget = self.recipe.budget
+        if budget.steps is not None:
+            return min(1.0, step / budget.steps)
+        return min(1.0, self._progress.seconds / (60 * budget.minutes)) if budget.minutes else 0.0
 
     def _late(self, saved: float) -> bool:
         return time.monotonic() - saved > 60 * self.recipe.budget.checkpoint_minutes

@@ -18,18 +18,17 @@ from plugin_bridge.training.loss_scale import LossScale
 
 @dataclass
 class Progress:
-    """How far a run is: the next step, the seconds spent, and the steps that the schedule counts on."""
+    """How far a run is: the next step and the seconds spent."""
 
     step: int = 0
     seconds: float = 0.0
-    horizon_steps: int = 0
     loss: float = 0.0
     carried: dict[str, Tensor] = field(default_factory=dict)
     """What a causal network remembers of the streams in its batch."""
     scale: LossScale = field(default_factory=LossScale)
 
 
-_TEXTS = ("step", "seconds", "horizon_steps", "loss", "scale")
+_TEXTS = ("step", "seconds", "loss", "scale")
 
 
 def save_progress(
