@@ -39,9 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    part = config.option.part
-    chosen = [item for item in items if part is None or (part == "alone") == _alone(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    if config.option.part is None:
+        return
+    chosen, left = [], []
+    for item in items:
+        (chosen if _alone(item) == (config.option.part == "alone") else left).append(item)
+    config.hook.pytest_deselected(items=left)
     items[:] = chosen
 
 

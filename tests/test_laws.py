@@ -30,8 +30,7 @@ WRAPPED = {
     "repet at 48 kHz": lambda: at_rate(catalogue.load("repet"), 48000),
     "spectral subtraction in windows": lambda: Windowed(catalogue.load("spectral_subtraction"), 40000, 30000),
     "mono bands with a small hop": lambda: Bands(channels=1, hop=32, taps=129),
-    "mono bands on left and right": lambda: InStereo(Bands(channels=1, hop=32, taps=129), "left_right"),
-    "mono bands on mid and side": lambda: InStereo(Bands(channels=1, hop=32, taps=129), "mid_side"),
+    "a mono network on left and right": lambda: InStereo(in_onnx_runtime(drawn(channels=1)), "left_right"),
     "a mono network in windows on mid and side": lambda: InStereo(
         NetworkSeparator(networks.build("unet", {"preset": "tiny", "channels": 1})), "mid_side"
     ),

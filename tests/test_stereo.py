@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from plugin_bridge.errors import ModelError
 from plugin_bridge.separation import catalogue, networks
-from plugin_bridge.separation.classical.bands import Bands
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.stereo import InStereo
 from tests.model_folders import write_model
@@ -57,20 +56,14 @@ def test_raw_estimates_are_those_of_the_two_signals(by: str) -> None:
     one = mix[:1] if by == "left_right" else (mix[:1] + mix[1:]) / 2
     heard = raw[:, :1] if by == "left_right" else (raw[:, :1] + raw[:, 1:]) / 2
     np.testing.assert_allclose(heard, separator.raw_estimates(one), atol=1e-6)
-    with pytest.raises(TypeError, match="raw estimates must be of a network, got Bands"):
-        InStereo(Bands(channels=1, taps=129), by).raw_estimates(mix)  # type: ignore[arg-type]
 
 
 def test_other_separators_and_words_are_refused() -> None:
+    wide = NetworkSeparator(networks.build("unet", {"preset": "tiny", "channels": 2}))
     with pytest.raises(ValueError, match="must be made of a mono separator, got one of 2 channels"):
-        InStereo(Bands(), "mid_side")
+        InStereo(wide, "mid_side")
     with pytest.raises(ValueError, match="must be left_right or mid_side, got 'sides'"):
-        InStereo(Bands(channels=1), "sides")  # type: ignore[arg-type]
-
-
-def test_a_method_without_weights_is_described_and_built_again_too() -> None:
-    separator = InStereo(Bands(channels=1, taps=129), "left_right")
-    assert catalogue.build(**catalogue.describe(separator)) == separator
+        InStereo(mono_network(), "sides")  # type: ignore[arg-type]
 
 
 def test_a_mono_model_on_stereo_is_loaded_described_and_built_again(

@@ -129,7 +129,8 @@ def load(name: str = DEFAULT_MODEL, device: str = "auto", *, shifts: int | None 
 def with_shifts(separator: Separator, shifts: int) -> Separator:
     """The separator, its estimates averaged over so many offsets. Raises `ValueError` where it takes none."""
     if isinstance(separator, InStereo):
-        return InStereo(with_shifts(separator.separator, shifts), separator.by)
+        mono: Any = with_shifts(separator.separator, shifts)
+        return InStereo(mono, separator.by)
     if type(separator).__module__ == _NETWORK_SEPARATOR:
         network: Any = separator
         shifted: Separator = network.with_shifts(shifts)
@@ -172,7 +173,7 @@ def build(architecture: str, config: dict[str, Any], device: str = "auto") -> Se
     """A separator of `architecture` with `config` as its constructor's arguments.
 
     The config of a network also names the sha256 of its `weights`, which a model of the catalogue must have;
-    that of a mono separator may say by which of `stereo.By` it runs on stereo.
+    that of a mono network may say by which of `stereo.By` it runs on stereo.
     Raises `ModelError` for an unknown architecture or unknown weights, `TypeError` or `ValueError` for a bad
     config.
     """
@@ -181,16 +182,15 @@ def build(architecture: str, config: dict[str, Any], device: str = "auto") -> Se
         sha256 = rest.pop("weights", None)
         model = _of_weights(architecture, sha256)
         return _trained(model_folder(model), card(model), rest, device)
-    kind, rest = _class(architecture), dict(config)
-    by = rest.pop("stereo", None)
-    unknown = sorted(set(rest) - {field.name for field in fields(kind)})
+    kind = _class(architecture)
+    unknown = sorted(set(config) - {field.name for field in fields(kind)})
     if unknown:
         known = ", ".join(field.name for field in fields(kind))
         raise ValueError(
             f"config of {architecture} must use known keys, got '{unknown[0]}'; known keys: {known}"
         )
-    separator: Separator = kind(**rest)
-    return separator if by is None else InStereo(separator, by)
+    separator: Separator = kind(**config)
+    return separator
 
 
 def _of_weights(architecture: str, sha256: object) -> str:
@@ -253,7 +253,7 @@ def _trained(folder: Path, its: Card, config: dict[str, Any], device: str) -> Se
             f"the card of model '{folder.name}' must name a file beside it as weights, and its sha256, "
             f"got '{weights}' and {its.sha256}"
         )
-    mono = {key: value for key, value in config.items() if key != "stereo"}
+    mono = _mono(config)
     graph = _graph(folder, its, mono) if device in ("auto", "cpu") else None
     separator = graph or _in_torch(folder / weights, its, mono, device)
     return InStereo(separator, config["stereo"]) if "stereo" in config else separator
@@ -292,8 +292,7 @@ def _graph(folder: Path, its: Card, config: dict[str, Any]) -> "GraphSeparator |
             f"the graph of model '{folder.name}' must be of what its card describes, got one not of {what}; "
             "export it again or mend the card"
         )
-    mono = {key: value for key, value in its.config.items() if key != "stereo"}
-    return separator if config in (mono, facts.config) else None
+    return separator if config in (_mono(its.config), facts.config) else None
 
 
 def _in_torch(weights: Path, its: Card, config: dict[str, Any], device: str) -> "NetworkSeparator":
@@ -311,7 +310,11 @@ def _in_torch(weights: Path, its: Card, config: dict[str, Any], device: str) -> 
 
 def network_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a card's config says of the network itself, without how it is run."""
-    return {key: value for key, value in config.items() if key not in (*_RUN_KEYS, "stereo")}
+    return {key: value for key, value in _mono(config).items() if key not in _RUN_KEYS}
+
+
+def _mono(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "stereo"}
 
 
 def model_hash(name: str) -> str:

@@ -73,7 +73,15 @@ class Stream(Protocol):
 
 
 @runtime_checkable
-class EstimatingSeparator(Separator, Protocol):
+class StreamingSeparator(Separator, Protocol):
+    """A separator that also runs hop by hop."""
+
+    def stream(self) -> Stream:
+        """A fresh state, independent of every other."""
+
+
+@runtime_checkable
+class EstimatingSeparator(StreamingSeparator, Protocol):
     """A network's separator, whose estimates can be had before they are made to sum to the mix."""
 
     def raw_estimates(self, mix: Audio) -> Stems:
@@ -82,11 +90,3 @@ class EstimatingSeparator(Separator, Protocol):
         A source that the network leaves out is what the others leave.
         Shape: `(channels, frames)` to `(sources, channels, frames)`.
         """
-
-
-@runtime_checkable
-class StreamingSeparator(Separator, Protocol):
-    """A separator that also runs hop by hop."""
-
-    def stream(self) -> Stream:
-        """A fresh state, independent of every other."""

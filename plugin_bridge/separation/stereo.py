@@ -1,4 +1,4 @@
-"""A mono separator on stereo: two streams side by side, of left and right or of mid and side."""
+"""A mono network on stereo: two streams side by side, of left and right or of mid and side."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,14 +6,7 @@ from typing import Literal
 import numpy as np
 
 from plugin_bridge.separation.gate import GatedStream, UngatedStream, check_mix
-from plugin_bridge.separation.separator import (
-    Audio,
-    EstimatingSeparator,
-    Separator,
-    Stems,
-    Stream,
-    StreamingSeparator,
-)
+from plugin_bridge.separation.separator import Audio, EstimatingSeparator, Stems, Stream
 from plugin_bridge.separation.stream import run_through, whole_hops
 
 By = Literal["left_right", "mid_side"]
@@ -21,20 +14,16 @@ By = Literal["left_right", "mid_side"]
 
 @dataclass(frozen=True)
 class InStereo:
-    """A mono separator that takes and gives stereo, each of two mono signals by itself.
+    """A mono network's separator that takes and gives stereo, each of two mono signals by itself.
 
     By `mid_side` these are half the sum and half the difference of left and right, so that what is the same
-    on both sides stays so. Raises `ValueError` for a separator that is not mono or does not
-    stream, or another word.
+    on both sides stays so. Raises `ValueError` for a separator that is not mono, or another word.
     """
 
-    separator: Separator
+    separator: EstimatingSeparator
     by: By
 
     def __post_init__(self) -> None:
-        if not isinstance(self.separator, StreamingSeparator):
-            what = type(self.separator).__name__
-            raise ValueError(f"stereo must be made of a separator that streams, got {what}")
         if self.separator.channels != 1:
             got = self.separator.channels
             raise ValueError(f"stereo must be made of a mono separator, got one of {got} channels")
@@ -65,26 +54,20 @@ class InStereo:
         return run_through(self.stream(), mix, self.channels, len(self.sources))
 
     def raw_estimates(self, mix: Audio) -> Stems:
-        """What a network gives before the stems are made to sum to the mix.
+        """What the network gives before the stems are made to sum to the mix.
 
-        Shape: `(channels, frames)` to `(sources, channels, frames)`. Raises `TypeError` where no network is.
+        Shape: `(channels, frames)` to `(sources, channels, frames)`.
         """
-        inner = self.separator
-        if not isinstance(inner, EstimatingSeparator):
-            raise TypeError(f"raw estimates must be of a network, got {type(inner).__name__}")
         check_mix(mix, self.channels)
-        halves = [inner.raw_estimates(half) for half in split(mix, self.by)]
-        return joined(halves, self.by)
+        return joined([self.separator.raw_estimates(half) for half in split(mix, self.by)], self.by)
 
 
 class _StereoStream:
     """A stream for each of the two signals; the gate around it mends what they are given."""
 
     def __init__(self, stereo: InStereo) -> None:
-        separator = stereo.separator
-        assert isinstance(separator, StreamingSeparator)
-        one: UngatedStream = separator.stream()  # type: ignore[assignment]  # all of ours are gated
-        self._streams, self._by = (one, separator.stream()), stereo.by
+        one: UngatedStream = stereo.separator.stream()  # type: ignore[assignment]  # all of ours are gated
+        self._streams, self._by = (one, stereo.separator.stream()), stereo.by
         self.sources, self.channels = stereo.sources, stereo.channels
         self.hop, self.latency, self.tail = one.hop, one.latency, one.tail
 

@@ -16,7 +16,7 @@ from plugin_bridge.separation.card import Card
 from plugin_bridge.separation.graph_separator import GraphSeparator
 from plugin_bridge.separation.network_separator import NetworkSeparator
 from plugin_bridge.separation.separator import Separator, StreamingSeparator
-from plugin_bridge.separation.stereo import InStereo
+from plugin_bridge.separation.stereo import By, InStereo
 from plugin_bridge.training.oracle import KINDS
 
 ORACLES = tuple(f"oracle-{kind}" for kind in KINDS) + tuple(f"transfer-{kind}" for kind in KINDS)
@@ -76,10 +76,7 @@ def _of_folder(folder: Path, device: str, shifts: int) -> Subject:
         named = folder / Path(its.weights or "").name
         if not named.is_file():
             raise ModelError(f"{folder} must hold weights to be scored, got a network that is not trained")
-        scored = _of_weights(named, device, shifts)
-        if scored.separator is None or "stereo" not in its.config:
-            return scored
-        return _in_stereo(replace(scored, separator=InStereo(scored.separator, its.config["stereo"])))
+        return _of_weights(named, device, shifts, its.config.get("stereo"))
     try:
         separator = catalogue.build(its.architecture, its.config)
     except (TypeError, ValueError) as error:
@@ -94,13 +91,13 @@ def _card(path: Path) -> Card:
         raise ModelError(f"a card must be valid, got: {error}; mend {path}") from error
 
 
-def _of_weights(path: Path, device: str, shifts: int) -> Subject:
+def _of_weights(path: Path, device: str, shifts: int, by: By | None = None) -> Subject:
     network = checkpoint.load(path)
     contents = checkpoint.read(path)
     separator = NetworkSeparator(network, device=device, shifts=shifts, weights=contents.sha256)
     name = path.resolve().parent.name if path.name == "weights.safetensors" else path.stem
     facts = _network_facts(name, separator, checkpoint.training_notes(contents))
-    return Subject(facts, separator)
+    return _in_stereo(Subject(facts, separator if by is None else InStereo(separator, by)))
 
 
 def _of_separator(
