@@ -145,7 +145,7 @@ def test_a_line_of_the_list_tells_what_one_chooses_by():
     card = catalogue.card("live4")
     folder = catalogue.model_folder("live4")
     size = sum((folder / name).stat().st_size for name in (card.weights, card.engine.graph)) / 1e6
-    facts = f"live and render, the default; 23 ms; SDR {card.scores['mean']} dB"
+    facts = f"live and render, the default; 23 ms; SDR {card.scores['mean']:.2f} dB"
     assert (
         f"({facts}; {card.real_time_factor} of real time; {size:.1f} MB; CC-BY-NC-SA-4.0)" in lines["live4"]
     )

@@ -79,6 +79,20 @@ def test_score_stems(tmp_path: Path) -> None:
         assert after == pytest.approx(20.0, abs=0.1)
 
 
+@pytest.mark.parametrize("harm", ["no folder", "a stem is missing", "another length"])
+def test_score_stems_refuses_what_it_cannot_compare_in_one_sentence(tmp_path: Path, harm: str) -> None:
+    for place, frames in (("true/bass.wav", 400), ("made/bass.wav", 300), ("mix.wav", 400)):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / place, np.full((frames, 2), 0.1), RATE, "FLOAT")
+    if harm == "a stem is missing":
+        (tmp_path / "made/bass.wav").rename(tmp_path / "made/drums.wav")
+    separated = "nowhere" if harm == "no folder" else "made"
+    command = [sys.executable, EXAMPLES / "score_stems.py", separated, "true", "mix.wav"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and " must hold " in done.stderr
+
+
 @pytest.mark.skipif(not VST3.exists(), reason="needs Debian's zam-plugins for a VST3 to host")
 def test_vst3_on_the_drums(song: Path, tmp_path: Path) -> None:
     assert "through ZamCompX2" in run("vst3_on_the_drums.py", tmp_path, song, VST3, "out.wav")

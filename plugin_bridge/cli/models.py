@@ -51,8 +51,8 @@ def _facts(name: str, card: "Card") -> "Iterator[str]":
     yield f"{kind}, the default" if name == catalogue.DEFAULT_MODEL else kind
     if card.streaming and card.latency is not None and card.hop is not None:
         yield f"{1000 * (card.latency + card.hop) / card.sample_rate:.0f} ms"
-    if "mean" in card.scores:
-        yield f"SDR {card.scores['mean']} dB"
+    if isinstance(mean := card.scores.get("mean"), int | float):
+        yield f"SDR {mean:.2f} dB"
     if card.real_time_factor is not None:
         yield f"{card.real_time_factor:g} of real time"
     files = [card.weights, card.engine and card.engine.graph]
